@@ -1,0 +1,146 @@
+package replication
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gregor/protocol"
+	"gregor/storage"
+)
+
+// fence checks a controller request's epochs (kafka-surface §3.12): a request for an earlier life of this broker, or of an earlier
+// controller, is refused as a whole; a newer controller epoch is remembered.
+func (m *Manager) fence(controllerEpoch int32, brokerEpoch int64) protocol.ErrorCode {
+	if brokerEpoch != -1 && brokerEpoch < m.cfg.BrokerEpoch() {
+		return protocol.StaleBrokerEpoch
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if controllerEpoch < m.mu.controllerEpoch {
+		return protocol.StaleControllerEpoch
+	}
+	m.mu.controllerEpoch = controllerEpoch
+	return protocol.None
+}
+
+// FenceController is the same check for UpdateMetadata, which the broker handles itself.
+func (m *Manager) FenceController(controllerEpoch int32, brokerEpoch int64) protocol.ErrorCode {
+	return m.fence(controllerEpoch, brokerEpoch)
+}
+
+// LeaderAndISR applies a controller's LeaderAndIsr request: each partition becomes leader or follower here, its log made when there is none.
+func (m *Manager) LeaderAndISR(r *kmsg.LeaderAndISRRequest) *kmsg.LeaderAndISRResponse {
+	m.change.Lock()
+	defer m.change.Unlock()
+	resp := r.ResponseKind().(*kmsg.LeaderAndISRResponse)
+	if code := m.fence(r.ControllerEpoch, r.BrokerEpoch); code != protocol.None {
+		m.sc.Warn(fmt.Sprintf("Ignoring LeaderAndIsr request from controller %d with epoch %d: %v", r.ControllerID, r.ControllerEpoch, code))
+		resp.ErrorCode = int16(code)
+		return resp
+	}
+	for i := range r.PartitionStates {
+		s := &r.PartitionStates[i]
+		e := kmsg.NewLeaderAndISRResponseTopicPartition()
+		e.Topic, e.Partition = s.Topic, s.Partition
+		e.ErrorCode = int16(m.apply(s.Topic, protocol.TopicID{}, s))
+		resp.Partitions = append(resp.Partitions, e)
+	}
+	for i := range r.TopicStates {
+		t := &r.TopicStates[i]
+		answers := make([]kmsg.LeaderAndISRResponseTopicPartition, 0, len(t.PartitionStates))
+		for j := range t.PartitionStates {
+			s := &t.PartitionStates[j]
+			e := kmsg.NewLeaderAndISRResponseTopicPartition()
+			e.Topic, e.Partition = t.Topic, s.Partition
+			e.ErrorCode = int16(m.apply(t.Topic, t.TopicID, s))
+			answers = append(answers, e)
+		}
+		if r.Version < 5 {
+			resp.Partitions = append(resp.Partitions, answers...)
+			continue
+		}
+		rt := kmsg.NewLeaderAndISRResponseTopic()
+		rt.TopicID, rt.Partitions = t.TopicID, answers
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+// apply is one partition of a LeaderAndIsr request.
+func (m *Manager) apply(topic string, id protocol.TopicID, s *kmsg.LeaderAndISRRequestTopicPartition) protocol.ErrorCode {
+	tp := protocol.TopicPartition{Topic: topic, Partition: s.Partition}
+	p, code := m.Partition(tp)
+	if code == protocol.KafkaStorageError {
+		return code
+	}
+	if p != nil {
+		if known := p.TopicID(); !id.IsZero() && !known.IsZero() && known != id {
+			m.sc.Error(fmt.Sprintf("Topic id %v of partition %v in LeaderAndIsr differs from %v in its log", id, tp, known))
+			return protocol.InconsistentTopicID
+		}
+		if current := p.snapshot().leaderEpoch; s.LeaderEpoch <= current {
+			return m.sameOrOlderEpoch(p, id, s.LeaderEpoch, current)
+		}
+	}
+	if !slices.Contains(s.Replicas, m.cfg.BrokerID) {
+		m.sc.Warn(fmt.Sprintf("Ignoring LeaderAndIsr for partition %v: broker is not in replicas %v", tp, s.Replicas))
+		return protocol.UnknownTopicOrPartition
+	}
+	if p == nil {
+		log, err := m.cfg.Logs.GetOrCreate(tp, storage.CreateOptions{TopicID: id, IsNew: s.IsNew})
+		if err != nil {
+			m.sc.Error(fmt.Sprintf("Cannot make the log of partition %v: %v", tp, err))
+			m.mu.Lock()
+			m.mu.offline[tp] = struct{}{}
+			m.mu.Unlock()
+			return protocol.KafkaStorageError
+		}
+		if known := log.TopicID(); !id.IsZero() && !known.IsZero() && known != id {
+			m.sc.Error(fmt.Sprintf("Topic id %v of partition %v in LeaderAndIsr differs from %v in its log", id, tp, known))
+			return protocol.InconsistentTopicID
+		}
+		p = &Partition{tp: tp, me: m.cfg.BrokerID, log: log}
+		p.mu.state.leader, p.mu.state.leaderEpoch = -1, -1
+	}
+	return m.become(p, id, s)
+}
+
+// sameOrOlderEpoch answers a LeaderAndIsr that brings no newer leader epoch: only a missing topic id is taken from it.
+func (m *Manager) sameOrOlderEpoch(p *Partition, id protocol.TopicID, epoch, current int32) protocol.ErrorCode {
+	if epoch == current && !id.IsZero() && p.TopicID().IsZero() {
+		if err := p.log.SetTopicID(id); err != nil {
+			return protocol.KafkaStorageError
+		}
+		return protocol.None
+	}
+	return protocol.StaleControllerEpoch
+}
+
+func (m *Manager) become(p *Partition, id protocol.TopicID, s *kmsg.LeaderAndISRRequestTopicPartition) protocol.ErrorCode {
+	if !id.IsZero() && p.TopicID().IsZero() {
+		if err := p.log.SetTopicID(id); err != nil {
+			return protocol.KafkaStorageError
+		}
+	}
+	led := p.IsLeader()
+	err := p.become(state{
+		controllerEpoch: s.ControllerEpoch, leader: s.Leader, leaderEpoch: s.LeaderEpoch, partitionEpoch: s.ZKVersion,
+		isr: s.ISR, replicas: s.Replicas, adding: s.AddingReplicas, removing: s.RemovingReplicas,
+	})
+	if err != nil {
+		m.sc.Error(fmt.Sprintf("Partition %v cannot take over leader epoch %d: %v", p.tp, s.LeaderEpoch, err))
+		return protocol.KafkaStorageError
+	}
+	m.mu.Lock()
+	m.mu.partitions[p.tp] = p
+	m.mu.Unlock()
+	if s.Leader == m.cfg.BrokerID {
+		m.sc.Info(fmt.Sprintf("[Broker id=%d] Leader %v starts at leader epoch %d from offset %d with ISR %v", m.cfg.BrokerID, p.tp, s.LeaderEpoch, p.log.LogEndOffset(), s.ISR))
+		m.cfg.OnLeader(p.tp, s.LeaderEpoch)
+	} else if led {
+		m.cfg.OnFollower(p.tp, s.LeaderEpoch)
+	}
+	return protocol.None
+}

@@ -1,0 +1,98 @@
+// Package replication holds this broker's replicas: who leads, the ISR, the high watermark, and what the controller said last.
+package replication
+
+import (
+	"log/slog"
+	"sync"
+
+	"gregor/protocol"
+	"gregor/storage"
+)
+
+// Config of a Manager.
+type Config struct {
+	BrokerID    int32
+	BrokerEpoch func() int64 // czxid of our registration in force (KIP-380)
+	Logs        *storage.Manager
+	Logger      func(name string) *slog.Logger
+
+	// OnLeader and OnFollower are told, in order and without a lock of the partition held, when this broker becomes leader of a partition (also
+	// in a new leader epoch) or stops being it.
+	OnLeader   func(tp protocol.TopicPartition, leaderEpoch int32)
+	OnFollower func(tp protocol.TopicPartition, leaderEpoch int32)
+}
+
+// Manager owns all partitions of this broker.
+type Manager struct {
+	cfg Config
+	log *slog.Logger // kafka.server.ReplicaManager
+	sc  *slog.Logger // state.change.logger
+
+	// change serialises controller requests, as Kafka's replicaStateChangeLock does.
+	change sync.Mutex
+
+	mu struct {
+		sync.RWMutex
+		partitions      map[protocol.TopicPartition]*Partition
+		offline         map[protocol.TopicPartition]struct{} // on a failed directory
+		controllerEpoch int32                                // highest seen
+	}
+}
+
+// NewManager returns a manager without partitions: the controller's LeaderAndIsr brings them.
+func NewManager(cfg Config) *Manager {
+	m := &Manager{cfg: cfg, log: cfg.Logger("kafka.server.ReplicaManager"), sc: cfg.Logger("state.change.logger")}
+	m.mu.partitions = make(map[protocol.TopicPartition]*Partition)
+	m.mu.offline = make(map[protocol.TopicPartition]struct{})
+	return m
+}
+
+// Partition returns the partition, or the code to answer: KAFKA_STORAGE_ERROR when it is on a failed directory,
+// UNKNOWN_TOPIC_OR_PARTITION when this broker has no replica of it (the caller answers NOT_LEADER_OR_FOLLOWER instead when the metadata
+// cache knows the partition).
+func (m *Manager) Partition(tp protocol.TopicPartition) (*Partition, protocol.ErrorCode) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if p := m.mu.partitions[tp]; p != nil {
+		return p, protocol.None
+	}
+	if _, off := m.mu.offline[tp]; off {
+		return nil, protocol.KafkaStorageError
+	}
+	return nil, protocol.UnknownTopicOrPartition
+}
+
+// Partitions lists all online partitions.
+func (m *Manager) Partitions() []*Partition {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	all := make([]*Partition, 0, len(m.mu.partitions))
+	for _, p := range m.mu.partitions {
+		all = append(all, p)
+	}
+	return all
+}
+
+// DirFailed takes all partitions of a failed log directory offline. The caller tells the controller through
+// /log_dir_event_notification.
+func (m *Manager) DirFailed(dir string) {
+	m.change.Lock()
+	defer m.change.Unlock()
+	var lost []*Partition
+	m.mu.Lock()
+	for tp, p := range m.mu.partitions {
+		if p.log.Dir() == dir {
+			delete(m.mu.partitions, tp)
+			m.mu.offline[tp] = struct{}{}
+			lost = append(lost, p)
+		}
+	}
+	m.mu.Unlock()
+	for _, p := range lost {
+		p.leave(protocol.KafkaStorageError)
+		if s := p.snapshot(); s.leader == m.cfg.BrokerID {
+			m.cfg.OnFollower(p.tp, s.leaderEpoch)
+		}
+	}
+	m.log.Warn("Stopped serving replicas in failed directory "+dir, "partitions", len(lost))
+}
