@@ -1,40 +1,67 @@
 package protocol
 
-import "github.com/twmb/franz-go/pkg/kmsg"
-
-// CONTRACT (stub; the owner of protocol fills it in and deletes this line). See kafka-surface.md §1.1–1.4.
+import "slices"
 
 // API is one row of the table of requests a ZooKeeper-mode broker of 3.9 serves; the table is also the answer to ApiVersions.
 type API struct {
 	Key, MinVersion, MaxVersion int16
-	FlexibleFrom                int16 // first flexible version, 32767 when none
+	FlexibleFrom                int16 // first version with compact lengths and tagged fields; 32767 when there is none
 	Name                        string
 }
 
-// RequestHeader is the part before the body. A null client id is "".
-type RequestHeader struct {
-	Key, Version  int16
-	CorrelationID int32
-	ClientID      string
+// Flexible reports whether a version uses compact lengths and tagged fields (KIP-482).
+func (a API) Flexible(version int16) bool { return version >= a.FlexibleFrom }
+
+// Keys of the requests this package treats by hand.
+const (
+	keyProduce            = 0
+	keyFetch              = 1
+	keyControlledShutdown = 7
+	keyApiVersions        = 18
+)
+
+// apiTable holds the table in two orders: as rows, and by key for lookups.
+var apiTable = loadAPITable()
+
+type apiTables struct {
+	rows  []API
+	byKey []*request // nil where there is no such API
 }
 
-// APIs returns the 62 rows in key order.
-func APIs() []API { panic("stub") }
+// loadAPITable parses the embedded table. It panics on an error there, because that is a bug of ours that no input can cause.
+func loadAPITable() apiTables {
+	requests, err := parseSchemas(requestSchemas)
+	if err != nil {
+		panic("protocol: requests.schema: " + err.Error())
+	}
+	var t apiTables
+	for _, rq := range requests {
+		t.rows = append(t.rows, rq.api)
+		for int(rq.api.Key) >= len(t.byKey) {
+			t.byKey = append(t.byKey, nil)
+		}
+		if t.byKey[rq.api.Key] != nil {
+			panic("protocol: requests.schema: two rows for " + rq.api.Name)
+		}
+		t.byKey[rq.api.Key] = rq
+	}
+	return t
+}
+
+func lookupRequest(key int16) *request {
+	if key < 0 || int(key) >= len(apiTable.byKey) {
+		return nil
+	}
+	return apiTable.byKey[key]
+}
+
+// APIs returns the 62 rows in key order. The slice is the caller's.
+func APIs() []API { return slices.Clone(apiTable.rows) }
 
 // LookupAPI finds a row in O(1).
-func LookupAPI(key int16) (API, bool) { panic("stub") }
-
-// ParseHeader reads the header of a frame (without its size field); body aliases frame. ClientID is a fresh string unless it
-// equals prev.ClientID, which is then reused (no allocation per request on a warm connection). Errors: unknown key, version
-// out of range (the connection is to be closed). An ApiVersions request of any version never fails for its version: the header
-// is then read as §1.4 says and h.Version is left as sent.
-func ParseHeader(frame []byte, prev *RequestHeader) (h RequestHeader, body []byte, err error) {
-	panic("stub")
+func LookupAPI(key int16) (API, bool) {
+	if rq := lookupRequest(key); rq != nil {
+		return rq.api, true
+	}
+	return API{}, false
 }
-
-// DecodeRequest checks body against the schema of the request (lengths, nullability, tags; bounded number of elements), exactly as
-// strict and as lenient as Kafka (§1.11), and only then decodes it with kmsg. The result does not alias body.
-func DecodeRequest(h RequestHeader, body []byte) (kmsg.Request, error) { panic("stub") }
-
-// AppendResponse appends a whole response frame (size, header v0/v1, body) to dst.
-func AppendResponse(dst []byte, h RequestHeader, resp kmsg.Response) []byte { panic("stub") }

@@ -1,0 +1,68 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DecodeRequest checks body against the schema of the request (lengths, nullability, tags; bounded memory), as strict and as lenient
+// as Kafka, and only then decodes it with kmsg. The result does not alias body. Errors wrap ErrMalformed, or ErrUnsupported when h has
+// a key or version that is not in the table; an ApiVersions request of such a version has a body that cannot be read (KIP-511).
+func DecodeRequest(h RequestHeader, body []byte) (kmsg.Request, error) {
+	rq := lookupRequest(h.Key)
+	if rq == nil {
+		return nil, fmt.Errorf("%w: api key %d", ErrUnsupported, h.Key)
+	}
+	if h.Version < rq.api.MinVersion || h.Version > rq.api.MaxVersion {
+		return nil, fmt.Errorf("%w: %s version %d", ErrUnsupported, rq.api.Name, h.Version)
+	}
+	canonical, culprit, err := rq.walk(h.Version, body)
+	if err != nil {
+		return nil, malformed(rq, h.Version, culprit, err)
+	}
+	if rq.hasBytes {
+		// kmsg copies strings but aliases bytes.
+		canonical = bytes.Clone(canonical)
+	}
+	req := kmsg.RequestForKey(h.Key)
+	req.SetVersion(h.Version)
+	if err := req.ReadFrom(canonical); err != nil {
+		return nil, malformed(rq, h.Version, nil, err)
+	}
+	return req, nil
+}
+
+func malformed(rq *request, version int16, culprit *field, err error) error {
+	if culprit == nil {
+		return fmt.Errorf("%w: %s version %d: %w", ErrMalformed, rq.api.Name, version, err)
+	}
+	return fmt.Errorf("%w: %s version %d: %s: %w", ErrMalformed, rq.api.Name, version, culprit.name, err)
+}
+
+// AppendResponse appends a whole response frame (size, header v0/v1, body) to dst. The response must have the version of the request,
+// except the answer to an ApiVersions request of an unknown version, which has version 0.
+func AppendResponse(dst []byte, h RequestHeader, resp kmsg.Response) []byte {
+	start := len(dst)
+	dst = appendFrameHeader(dst, h.CorrelationID, responseHeaderFlexible(h.Key, resp.GetVersion()))
+	dst = resp.AppendTo(dst)
+	patchFrameSize(dst[start:], 0)
+	return dst
+}
+
+// appendFrameHeader begins a response frame; its size is patched when it is known.
+func appendFrameHeader(dst []byte, correlationID int32, flexible bool) []byte {
+	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(correlationID))
+	if flexible {
+		dst = append(dst, 0) // no tags
+	}
+	return dst
+}
+
+// patchFrameSize writes the size in front of a frame whose bytes are frame and more that are not in it.
+func patchFrameSize(frame []byte, more int) {
+	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4+more))
+}
