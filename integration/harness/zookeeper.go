@@ -1,0 +1,128 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gregor/integration/stock"
+)
+
+// ApacheVersion is the release that gregor is compared with, and whose jars bring the ZooKeeper server.
+const ApacheVersion = "3.9.2"
+
+const zookeeperTickMs = 500
+
+// ZooKeeper is one running ZooKeeper server.
+type ZooKeeper struct {
+	Addr    string // host:port
+	proc    *process
+	chroots atomic.Int32
+}
+
+// StartZooKeeper starts a server that ends with the test.
+func StartZooKeeper(t testing.TB) *ZooKeeper {
+	t.Helper()
+	z, err := startZooKeeper(tempDir(t, "zookeeper"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(z.proc.kill)
+	return z
+}
+
+var zookeeperReady = regexp.MustCompile(`binding to port|PrepRequestProcessor \(sid:0\) started`)
+
+func startZooKeeper(dir string) (*ZooKeeper, error) {
+	var lastErr error
+	for range 3 { // another process may take the port between its choice and its use
+		z, err := tryStartZooKeeper(dir)
+		if err == nil {
+			return z, nil
+		}
+		lastErr = err
+	}
+	return nil, lastErr
+}
+
+func tryStartZooKeeper(dir string) (*ZooKeeper, error) {
+	release, err := stock.Install(context.Background(), ApacheVersion)
+	if err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(dir, "zookeeper.properties")
+	// A short tick makes short sessions possible; the maximum is what Kafka's default session timeout needs.
+	text := fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\ntickTime=%d\nminSessionTimeout=%d\nmaxSessionTimeout=60000\n",
+		filepath.Join(dir, "data"), port, zookeeperTickMs, 2*zookeeperTickMs)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	jvm := stock.JVM{Heap: "96M", Log: "INFO", Options: []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.forceSync=no"}}
+	cmd, err := release.Command(context.Background(), jvm, "zookeeper-server", config)
+	if err != nil {
+		return nil, err
+	}
+	proc, err := startProcess(cmd)
+	if err != nil {
+		return nil, err
+	}
+	z := &ZooKeeper{Addr: fmt.Sprintf("127.0.0.1:%d", port), proc: proc}
+	if err := proc.output.waitFor(zookeeperReady, 30*time.Second); err != nil {
+		proc.kill()
+		return nil, fmt.Errorf("ZooKeeper: %w\n%s", err, tail(proc.output.String(), 30))
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		if answer, err := z.FourLetterWord("ruok"); err == nil && answer == "imok" {
+			return z, nil
+		}
+		if time.Now().After(deadline) {
+			proc.kill()
+			return nil, fmt.Errorf("ZooKeeper does not answer ruok\n%s", tail(proc.output.String(), 30))
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// Chroot is a connect string into a part of the tree that nobody else uses. The broker makes the node itself.
+func (z *ZooKeeper) Chroot() string {
+	return fmt.Sprintf("%s/cluster-%d", z.Addr, z.chroots.Add(1))
+}
+
+// FourLetterWord sends one of ZooKeeper's administrative words (ruok, dump, stat, ...) and returns the answer.
+func (z *ZooKeeper) FourLetterWord(word string) (string, error) {
+	conn, err := net.DialTimeout("tcp", z.Addr, 5*time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := io.WriteString(conn, word); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(conn)
+	return string(answer), err
+}
+
+// freePort finds a port that nobody listens on right now.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
