@@ -1,0 +1,11 @@
+package differential
+
+import "slices"
+
+// scenarios lists everything that is played, in this order.
+func scenarios() []scenario {
+	return slices.Concat(
+		apiVersionsScenarios(),
+		produceScenarios(),
+	)
+}
