@@ -30,6 +30,7 @@ var keyFields = []string{
 var masked = map[string]func(string) string{
 	"ErrorMessage":      nullness,
 	"ClusterID":         nonEmpty,
+	"Port":              positive,
 	"TopicID":           nonZeroID,
 	"ID":                nonZeroID,
 	"Dir":               nonEmpty,
