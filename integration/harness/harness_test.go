@@ -33,6 +33,7 @@ func TestHarness(t *testing.T) {
 	}
 	b.Stop()
 	b.Start()
+	b.AwaitTopics("t")
 	if got := Tool(t, "", "topics", "--bootstrap-server", b.Addr, "--list"); !strings.Contains(got, "t\n") {
 		t.Errorf("after a restart the topics are %q", got)
 	}
