@@ -1,0 +1,63 @@
+package zk
+
+import (
+	"fmt"
+	"slices"
+
+	"gregor/protocol"
+)
+
+// PartitionState is /brokers/topics/T/partitions/P/state.
+type PartitionState struct {
+	Leader          int32 // -1: none
+	LeaderEpoch     int32
+	ISR             []int32
+	ControllerEpoch int32 // of the controller that wrote it
+	Recovery        int8  // leader recovery state: 0 recovered, 1 recovering after an unclean election (KIP-704)
+	Version         int32 // dataVersion of the znode, which is the partition epoch on the wire
+}
+
+// SameLeaderAndISR compares what a leader may change: not the epochs of znode and controller.
+func (s PartitionState) SameLeaderAndISR(o PartitionState) bool {
+	return s.Leader == o.Leader && s.LeaderEpoch == o.LeaderEpoch && s.Recovery == o.Recovery && slices.Equal(s.ISR, o.ISR)
+}
+
+type stateJSON struct {
+	ControllerEpoch int32   `json:"controller_epoch"`
+	Leader          int32   `json:"leader"`
+	Version         int32   `json:"version"`
+	LeaderEpoch     int32   `json:"leader_epoch"`
+	ISR             []int32 `json:"isr"`
+	Recovery        int8    `json:"leader_recovery_state,omitempty"`
+}
+
+// EncodePartitionState writes version 1; leader_recovery_state only when it is not 0.
+func EncodePartitionState(s PartitionState) []byte {
+	isr := s.ISR
+	if isr == nil {
+		isr = []int32{}
+	}
+	return encodeJSON(stateJSON{Version: 1, Leader: s.Leader, LeaderEpoch: s.LeaderEpoch, ISR: isr,
+		ControllerEpoch: s.ControllerEpoch, Recovery: s.Recovery})
+}
+
+// DecodePartitionState reads version 1. version is the dataVersion of the znode.
+func DecodePartitionState(tp protocol.TopicPartition, data []byte, version int32) (PartitionState, error) {
+	path := PartitionStatePath(tp.Topic, tp.Partition)
+	var j struct {
+		stateJSON
+		Leader      *int32 `json:"leader"`
+		LeaderEpoch *int32 `json:"leader_epoch"`
+	}
+	if err := decodeJSON(path, data, &j); err != nil {
+		return PartitionState{}, err
+	}
+	if j.Leader == nil || j.LeaderEpoch == nil {
+		return PartitionState{}, fmt.Errorf("%s has no leader or no leader_epoch", path)
+	}
+	if j.Recovery != 0 && j.Recovery != 1 {
+		return PartitionState{}, fmt.Errorf("%s: leader_recovery_state %d is neither 0 nor 1", path, j.Recovery)
+	}
+	return PartitionState{Leader: *j.Leader, LeaderEpoch: *j.LeaderEpoch, ISR: j.ISR,
+		ControllerEpoch: j.ControllerEpoch, Recovery: j.Recovery, Version: version}, nil
+}

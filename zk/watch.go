@@ -1,0 +1,210 @@
+package zk
+
+import (
+	"errors"
+	"sync"
+
+	gozk "github.com/go-zookeeper/zk"
+)
+
+// WatchKind tells which changes a watch is told of.
+type WatchKind int8
+
+// Kinds of watches.
+const (
+	WatchData     WatchKind = iota // the znode is created, changed or deleted
+	WatchChildren                  // a child is added or removed
+)
+
+type watchKey struct {
+	path string // below the chroot
+	kind WatchKind
+}
+
+// firedEvent is a watch that a server fired, or (kind 0) one to be re-armed and called in a new session.
+type firedEvent struct {
+	session *session
+	kind    gozk.EventType
+	path    string
+}
+
+// watchTable holds the functions to call by path, and the queue of events on the way to them.
+type watchTable struct {
+	mu struct {
+		sync.Mutex
+		fns    map[watchKey]map[int]func()
+		nextID int
+		queue  []firedEvent
+		held   bool     // between an expiry and the end of OnSession nothing is delivered
+		live   *session // events of other sessions are dropped; nil: before the first expiry
+		closed bool
+	}
+	wake chan struct{} // capacity 1
+}
+
+func (t *watchTable) init() {
+	t.mu.fns = map[watchKey]map[int]func(){}
+	t.wake = make(chan struct{}, 1)
+}
+
+func (t *watchTable) signal() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (t *watchTable) push(ev firedEvent) {
+	t.mu.Lock()
+	t.mu.queue = append(t.mu.queue, ev)
+	t.mu.Unlock()
+	t.signal()
+}
+
+func (t *watchTable) hold() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mu.held = true
+	t.mu.queue = nil
+}
+
+// resume lets events flow again; every registered watch is re-armed in s and called, since what happened between the
+// two sessions was not seen.
+func (t *watchTable) resume(s *session) {
+	t.mu.Lock()
+	t.mu.held, t.mu.live = false, s
+	for key := range t.mu.fns {
+		t.mu.queue = append(t.mu.queue, firedEvent{session: s, path: key.path})
+	}
+	t.mu.Unlock()
+	t.signal()
+}
+
+func (t *watchTable) close() {
+	t.mu.Lock()
+	t.mu.closed = true
+	t.mu.Unlock()
+	t.signal()
+}
+
+// next takes an event off the queue; closed ends the dispatcher.
+func (t *watchTable) next() (ev firedEvent, ok, closed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.closed || t.mu.held || len(t.mu.queue) == 0 {
+		return ev, false, t.mu.closed
+	}
+	ev = t.mu.queue[0]
+	t.mu.queue = t.mu.queue[1:]
+	if t.mu.live != nil && ev.session != t.mu.live {
+		return firedEvent{}, true, false
+	}
+	return ev, true, false
+}
+
+func (t *watchTable) functions(key watchKey) []func() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fns := make([]func(), 0, len(t.mu.fns[key]))
+	for _, fn := range t.mu.fns[key] {
+		fns = append(fns, fn)
+	}
+	return fns
+}
+
+// Watch calls fn after every change of path from now on, until cancel; it is armed when Watch returns. fn runs on the
+// client's one event goroutine and must only hand the news on. The next watch is armed before fn runs, so a reader that
+// starts after fn sees everything up to some moment, and fn is called again for what comes later. After an expired
+// session every fn is called once. path need not exist.
+func (c *Client) Watch(path string, kind WatchKind, fn func()) (cancel func(), err error) {
+	key := watchKey{path, kind}
+	t := &c.watches
+	t.mu.Lock()
+	id := t.mu.nextID
+	t.mu.nextID++
+	if t.mu.fns[key] == nil {
+		t.mu.fns[key] = map[int]func(){}
+	}
+	t.mu.fns[key][id] = fn
+	t.mu.Unlock()
+	cancel = func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.mu.fns[key], id)
+		if len(t.mu.fns[key]) == 0 {
+			delete(t.mu.fns, key)
+		}
+	}
+	if err := c.arm(key); err != nil {
+		cancel()
+		return nil, err
+	}
+	return cancel, nil
+}
+
+// arm sets the server's one-shot watch. Its event comes through the handle's callback, not through the channel.
+func (c *Client) arm(key watchKey) error {
+	return c.read(func(s *session) error {
+		if key.kind == WatchChildren {
+			_, _, _, err := s.conn.ChildrenW(c.full(key.path))
+			if !errors.Is(err, ErrNoNode) {
+				return err
+			}
+		}
+		_, _, _, err := s.conn.ExistsW(c.full(key.path))
+		return err
+	})
+}
+
+// dispatchEvents re-arms and calls the watches that fired, in order, until Close.
+func (c *Client) dispatchEvents() {
+	defer c.workers.Done()
+	for {
+		ev, ok, closed := c.watches.next()
+		switch {
+		case closed:
+			return
+		case !ok:
+			<-c.watches.wake
+		case ev.session != nil:
+			c.dispatch(ev)
+		}
+	}
+}
+
+func (c *Client) dispatch(ev firedEvent) {
+	path := ev.path
+	if ev.kind != 0 {
+		path = c.relative(path)
+	}
+	for _, kind := range []WatchKind{WatchData, WatchChildren} {
+		if !concerns(ev.kind, kind) {
+			continue
+		}
+		key := watchKey{path, kind}
+		if len(c.watches.functions(key)) == 0 {
+			continue
+		}
+		if err := c.arm(key); err != nil {
+			if !errors.Is(err, ErrClosed) {
+				c.log.Error("[ZooKeeperClient Kafka server] A watch could not be set again", "path", path, "error", err)
+			}
+			return
+		}
+		for _, fn := range c.watches.functions(key) {
+			fn()
+		}
+	}
+}
+
+// concerns reports whether an event of the server is one for a watch of this kind. A children watch on a missing znode
+// waits for its creation.
+func concerns(ev gozk.EventType, kind WatchKind) bool {
+	switch ev {
+	case gozk.EventNodeChildrenChanged:
+		return kind == WatchChildren
+	case gozk.EventNodeDataChanged:
+		return kind == WatchData
+	}
+	return true
+}
