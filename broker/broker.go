@@ -2,6 +2,10 @@
 package broker
 
 import (
+	"context"
+	"sync"
+	"sync/atomic"
+
 	"gregor/broker/config"
 	"gregor/broker/logging"
 	"gregor/coordinator/group"
@@ -23,4 +27,50 @@ type Broker struct {
 	controller *controller.Controller
 	groups     *group.Coordinator
 	metadata   *MetadataCache
+
+	topicConfigs *TopicConfigs
+	producerIDs  *producerIDs
+	sessions     *fetchSessions
+
+	listeners      []*listener
+	limits         *connectionLimits
+	memory         *memoryPool // queued.max.request.bytes
+	maxRequestSize int32       // socket.request.max.bytes
+	maxQueued      int         // queued.max.requests, per connection
+	fetchMaxBytes  int32       // fetch.max.bytes
+
+	epoch        atomic.Int64 // broker epoch: czxid of the registration in force
+	featureEpoch atomic.Int64 // data version of /feature, -1 when there is none
+
+	ctx    context.Context // ends when the broker stops serving
+	cancel context.CancelFunc
+	failed chan error // gets the reason when the broker cannot go on
+	stop   sync.Once
+}
+
+// Failed delivers the reason when the broker cannot go on, such as that no log directory is left.
+func (b *Broker) Failed() <-chan error { return b.failed }
+
+// fail reports a reason to stop; the first one counts.
+func (b *Broker) fail(err error) {
+	select {
+	case b.failed <- err:
+	default:
+	}
+}
+
+// Addr is the bound address of a listener, by name; "" when there is none.
+func (b *Broker) Addr(listener string) string {
+	for _, ln := range b.listeners {
+		if ln.name == listener {
+			return ln.tcp.Addr().String()
+		}
+	}
+	return ""
+}
+
+// socketBuffer is a socket buffer size that was set explicitly; -1 leaves it to the operating system, as does the default.
+func (b *Broker) socketBuffer(key string) (int, bool) {
+	n := b.config.Int(key)
+	return n, n > 0 && b.config.Explicit(key)
 }

@@ -16,6 +16,7 @@ type request struct {
 	ctx      context.Context // ends when the connection closes or the broker stops
 	listener string          // name of the listener it came through
 	host     string          // the client's address as Kafka prints it: "/127.0.0.1"
+	conn     *conn
 }
 
 // errClose makes the connection close without an answer; errSilent leaves the request unanswered and the connection open (§1.11 "Never answered").

@@ -1,0 +1,369 @@
+package broker
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"gregor/protocol"
+)
+
+// conn is one client connection. Its reader takes requests in order and answers them at once where it can; the first one that has to
+// wait, and all behind it, are answered by a writer goroutine that lives until the queue is empty. So answers keep request order while
+// appends of pipelined produce requests never wait for each other.
+type conn struct {
+	b      *Broker
+	ln     *listener
+	tcp    *net.TCPConn
+	raw    syscall.RawConn
+	ip     string
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	lastActive atomic.Int64 // coarse clock of the listener's sweep, ns
+
+	// The reader's own.
+	in       *buffer // bytes in.b[r:w] are read and not yet served; nil while there are none
+	r, w     int
+	wantSize int // buffer size that held the last frame
+	readFunc func(fd uintptr) bool
+	readErr  error
+	rq       request
+	produce  produceState
+	fetch    fetchState
+
+	out output // the reader's while writing is false
+
+	writing atomic.Bool // a writer runs: answers go through the queue
+	mu      struct {
+		sync.Mutex
+		queue []pending
+		bytes int // request bytes that queue stands for
+		room  sync.Cond
+	}
+	writer sync.WaitGroup
+}
+
+// pending is an answer that has not been written yet. finish appends it and may wait; when it is nil, ready is the whole answer.
+type pending struct {
+	finish func(o *output) error
+	ready  []byte
+	bytes  int
+}
+
+func newConn(b *Broker, ln *listener, tcp *net.TCPConn) (*conn, error) {
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{b: b, ln: ln, tcp: tcp, raw: raw, ip: remoteIP(tcp), wantSize: bufferClasses[1]}
+	c.ctx, c.cancel = context.WithCancel(b.ctx)
+	c.out = output{tcp: tcp, raw: raw}
+	c.mu.room.L = &c.mu
+	c.readFunc = c.readOnce
+	c.rq = request{ctx: c.ctx, listener: ln.name, host: "/" + c.ip, conn: c}
+	return c, nil
+}
+
+func remoteIP(tcp *net.TCPConn) string {
+	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
+		return a.IP.String()
+	}
+	return ""
+}
+
+// serve runs the connection until it ends and releases all it held.
+func (c *conn) serve() {
+	err := c.readLoop()
+	c.cancel()
+	c.mu.Lock()
+	c.mu.room.Broadcast()
+	c.mu.Unlock()
+	c.tcp.Close() // unblocks a writer that sends
+	c.writer.Wait()
+	c.out.discard()
+	c.in.release()
+	c.in = nil
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, errClose) && !errors.Is(err, syscall.ECONNRESET) {
+		c.ln.log.Warn(fmt.Sprintf("[SocketServer listenerType=ZK_BROKER, nodeId=%d] Closing connection from %s: %v", c.b.id, c.tcp.RemoteAddr(), err))
+	}
+}
+
+func (c *conn) readLoop() error {
+	for {
+		frame, err := c.nextFrame()
+		if err != nil {
+			return err
+		}
+		c.lastActive.Store(c.ln.now.Load())
+		err = c.handle(frame)
+		c.b.memory.release(len(frame))
+		if err != nil {
+			if errors.Is(err, errClose) {
+				c.drain()
+			}
+			return err
+		}
+	}
+}
+
+// drain lets answers of earlier requests out before the connection closes.
+func (c *conn) drain() {
+	if c.writing.Load() {
+		return // what is parked may take long; Kafka drops it, too
+	}
+	_ = c.out.flush() // the connection closes either way
+}
+
+// nextFrame returns the bytes of the next request after its size field. They are valid until the next call.
+func (c *conn) nextFrame() ([]byte, error) {
+	need, charged := 4, false
+	for {
+		if have := c.w - c.r; have >= need {
+			if charged {
+				break
+			}
+			size := int32(binary.BigEndian.Uint32(c.in.b[c.r:]))
+			if size < 0 || size > c.b.maxRequestSize {
+				return nil, fmt.Errorf("invalid receive (size = %d not in 0..%d)", size, c.b.maxRequestSize)
+			}
+			need, charged = 4+int(size), true
+			if have >= need {
+				c.b.memory.acquire(int(size))
+				break
+			}
+			c.b.memory.acquire(int(size))
+			c.wantSize = max(bufferClasses[1], need)
+			continue
+		}
+		// About to wait for bytes: answers must not wait with us.
+		if !c.writing.Load() {
+			if err := c.out.flush(); err != nil {
+				return nil, err
+			}
+		}
+		if err := c.fill(need); err != nil {
+			return nil, err
+		}
+	}
+	frame := c.in.b[c.r+4 : c.r+need]
+	c.r += need
+	return frame, nil
+}
+
+// fill reads more bytes, making room for need bytes from r on.
+func (c *conn) fill(need int) error {
+	if c.in != nil {
+		if c.r == c.w {
+			c.r, c.w = 0, 0
+		}
+		if len(c.in.b)-c.r < need || len(c.in.b) == c.w {
+			bigger := c.in
+			if len(c.in.b) < need {
+				bigger = getBuffer(need)
+			}
+			c.w = copy(bigger.b, c.in.b[c.r:c.w])
+			c.r = 0
+			if bigger != c.in {
+				c.in.release()
+				c.in = bigger
+			}
+		}
+	}
+	c.readErr = nil
+	if err := c.raw.Read(c.readFunc); err != nil {
+		return err
+	}
+	return c.readErr
+}
+
+// readOnce is called by the network poller whenever the socket may be readable. The buffer is borrowed only then, and given back when there was
+// nothing after all.
+func (c *conn) readOnce(fd uintptr) bool {
+	if c.in == nil {
+		c.in = getBuffer(c.wantSize)
+		c.r, c.w = 0, 0
+	}
+	for {
+		n, err := unix.Read(int(fd), c.in.b[c.w:])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			if c.r == c.w {
+				c.in.release()
+				c.in = nil
+			}
+			return false
+		case err != nil:
+			c.readErr = err
+		case n == 0:
+			c.readErr = io.EOF
+		default:
+			c.w += n
+		}
+		return true
+	}
+}
+
+// handle serves one frame.
+func (c *conn) handle(frame []byte) error {
+	h, body, err := protocol.ParseHeader(frame, &c.rq.header)
+	if err != nil {
+		return fmt.Errorf("error parsing request header: %w", err)
+	}
+	c.rq.header = h
+	switch {
+	case h.Key == keyProduce && h.Version >= 3:
+		return c.serveProduce(body)
+	case h.Key == keyFetch:
+		return c.serveFetch(body)
+	case h.Key == keyApiVersions:
+		return c.answer(func(o *output) error { return serveApiVersions(&c.rq, body, o) })
+	}
+	return c.serveOther(body)
+}
+
+// answer runs append now when nothing is parked before it, or behind what is.
+func (c *conn) answer(appendTo func(o *output) error) error {
+	if !c.writing.Load() {
+		c.out.grab()
+		return appendTo(&c.out)
+	}
+	var o output
+	if err := appendTo(&o); err != nil {
+		return err
+	}
+	return c.enqueue(pending{ready: o.buf})
+}
+
+// serveOther decodes a request here and has it handled by the writer, so that the reader notices when the client goes away meanwhile.
+func (c *conn) serveOther(body []byte) error {
+	h := c.rq.header
+	handler, ok := handlers[h.Key]
+	if !ok {
+		return fmt.Errorf("no handler for API key %d: %w", h.Key, errClose)
+	}
+	req, err := protocol.DecodeRequest(h, body)
+	if err != nil {
+		return fmt.Errorf("error parsing request %d version %d: %w", h.Key, h.Version, err)
+	}
+	rq := c.rq
+	return c.enqueue(pending{bytes: len(body), finish: func(o *output) error {
+		resp, err := handler(c.b, &rq, req)
+		switch {
+		case errors.Is(err, errSilent):
+			return nil
+		case err != nil:
+			return err
+		}
+		o.grab()
+		o.buf = protocol.AppendResponse(o.buf, rq.header, resp)
+		return nil
+	}})
+}
+
+// enqueue hands an answer to the writer, starting it when none runs. It waits while the queue is full.
+func (c *conn) enqueue(p pending) error {
+	if !c.writing.Load() {
+		if err := c.out.flush(); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for (len(c.mu.queue) >= c.b.maxQueued || c.mu.bytes > int(c.b.maxRequestSize)) && c.ctx.Err() == nil {
+		c.mu.room.Wait()
+	}
+	if err := c.ctx.Err(); err != nil {
+		return net.ErrClosed
+	}
+	c.mu.queue = append(c.mu.queue, p)
+	c.mu.bytes += p.bytes
+	if !c.writing.Load() {
+		c.writing.Store(true)
+		c.writer.Add(1)
+		go c.writeLoop()
+	}
+	return nil
+}
+
+// writeLoop answers what is queued, in order, until nothing is. It runs while the reader takes in further requests.
+func (c *conn) writeLoop() {
+	defer c.writer.Done()
+	o := output{tcp: c.tcp, raw: c.raw}
+	defer o.discard()
+	for {
+		p, ok := c.next(&o)
+		if !ok {
+			return
+		}
+		var err error
+		if p.finish == nil {
+			o.grab()
+			o.buf = append(o.buf, p.ready...)
+		} else {
+			// The answer may be long in coming: what is ready goes first.
+			if err = o.flush(); err == nil {
+				err = p.finish(&o)
+			}
+		}
+		if err == nil && o.pending() > bufferClasses[1] {
+			err = o.flush()
+		}
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		c.lastActive.Store(c.ln.now.Load())
+	}
+}
+
+// next takes the head of the queue. When there is none it flushes, and ends the writer if there still is none: from then on the reader answers itself.
+func (c *conn) next(o *output) (pending, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.mu.queue) == 0 {
+		c.mu.Unlock()
+		err := o.flush()
+		c.mu.Lock()
+		if err != nil {
+			c.failLocked()
+			return pending{}, false
+		}
+	}
+	if len(c.mu.queue) == 0 || c.ctx.Err() != nil {
+		c.writing.Store(false)
+		return pending{}, false
+	}
+	p := c.mu.queue[0]
+	c.mu.queue[0] = pending{}
+	c.mu.queue = c.mu.queue[1:]
+	if len(c.mu.queue) == 0 {
+		c.mu.queue = nil
+	}
+	c.mu.bytes -= p.bytes
+	c.mu.room.Signal()
+	return p, true
+}
+
+// fail closes the connection from the writer: the reader then ends, too.
+func (c *conn) fail(error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failLocked()
+}
+
+func (c *conn) failLocked() {
+	c.cancel()
+	c.tcp.Close()
+	c.mu.room.Broadcast()
+}

@@ -1,0 +1,36 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gregor/protocol"
+)
+
+// DescribeProducers 0 (KIP-664): the producers a partition's leader keeps state of.
+
+func init() { handle(describeProducers) }
+
+func describeProducers(b *Broker, _ *request, r *kmsg.DescribeProducersRequest) (kmsg.Response, error) {
+	resp := r.ResponseKind().(*kmsg.DescribeProducersResponse)
+	for _, t := range r.Topics {
+		rt := kmsg.NewDescribeProducersResponseTopic()
+		rt.Topic = t.Topic
+		for _, index := range t.Partitions {
+			rp := kmsg.NewDescribeProducersResponseTopicPartition()
+			rp.Partition = index
+			p, code := b.leader(protocol.TopicPartition{Topic: t.Topic, Partition: index}, -1)
+			rp.ErrorCode = int16(code)
+			if code == protocol.None {
+				for _, s := range p.Log().ActiveProducers() {
+					a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+					a.ProducerID, a.ProducerEpoch, a.LastSequence = s.ProducerID, int32(s.Epoch), s.LastSequence
+					a.LastTimestamp, a.CoordinatorEpoch, a.CurrentTxnStartOffset = s.LastTimestamp, s.CoordinatorEpoch, s.TxnStartOffset
+					rp.ActiveProducers = append(rp.ActiveProducers, a)
+				}
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp, nil
+}

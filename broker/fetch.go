@@ -1,0 +1,331 @@
+package broker
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gregor/protocol"
+	"gregor/replication"
+	"gregor/storage"
+)
+
+// Fetch 4–17, with sessions (KIP-227), long poll, topic ids (KIP-516) and leader epoch fencing (KIP-320). Record bytes go from the segment's file to the
+// socket with sendfile.
+//
+// Versions 0–3 would need batches converted to message formats 0 and 1: a partition that has records to send answers UNSUPPORTED_VERSION with null
+// records, as a topic with message.downconversion.enable=false does; an empty one is answered.
+
+const (
+	consumerReplicaID  = -1
+	debuggingReplicaID = -2
+
+	readUncommitted = 0
+	readCommitted   = 1
+)
+
+// fetchState is what a connection reuses from one fetch request to the next.
+type fetchState struct{ req protocol.FetchRequest }
+
+// fetchOp is one fetch on its way: what is asked, and what was found so far. Pooled.
+type fetchOp struct {
+	b        *Broker
+	header   protocol.RequestHeader
+	replica  int32
+	iso      int8
+	minBytes int
+	maxBytes int
+	deadline time.Time
+	session  *fetchSession // nil: sessionless
+	full     bool          // every partition is in the answer, also an unchanged one
+	parts    []fetchPart
+	waiter   *replication.Waiter
+	read     replication.Read
+}
+
+// fetchPart is one partition of a fetch.
+type fetchPart struct {
+	tp     protocol.TopicPartition
+	id     protocol.TopicID
+	q      protocol.FetchPartition
+	cached *cachedPartition // its place in the session
+	p      *replication.Partition
+
+	resp  protocol.FetchPartitionResponse
+	slice storage.FileSlice
+	null  bool // records are null instead of empty
+}
+
+var fetchOps = sync.Pool{New: func() any { return new(fetchOp) }}
+
+func (op *fetchOp) release() {
+	op.dropRecords()
+	clear(op.parts)
+	*op = fetchOp{parts: op.parts[:0], waiter: op.waiter}
+	if cap(op.parts) <= 4096 {
+		fetchOps.Put(op)
+	}
+}
+
+// dropRecords gives back the slices of what was found.
+func (op *fetchOp) dropRecords() {
+	for i := range op.parts {
+		if s := &op.parts[i].slice; s.Size > 0 {
+			s.Release()
+			*s = storage.FileSlice{}
+		}
+	}
+}
+
+func (c *conn) serveFetch(body []byte) error {
+	req := &c.fetch.req
+	h := c.rq.header
+	if err := req.Decode(h.Version, body); err != nil {
+		return err
+	}
+	op := fetchOps.Get().(*fetchOp)
+	op.b, op.header, op.replica, op.iso = c.b, h, req.ReplicaID, req.Isolation
+	limit := int(c.b.fetchMaxBytes)
+	op.maxBytes, op.minBytes = min(int(req.MaxBytes), limit), min(int(req.MinBytes), limit)
+	code, sessionID := c.b.sessions.begin(op, req)
+	if code != protocol.None {
+		op.release()
+		return c.answer(func(o *output) error {
+			o.grab()
+			start := len(o.buf)
+			o.buf = protocol.AppendFetchResponseHeader(o.buf, h, 0, code, sessionID, 0)
+			o.buf = protocol.AppendFetchResponseEnd(o.buf, h.Version, nil)
+			protocol.PatchFetchFrameSize(o.buf[start:], 0)
+			return nil
+		})
+	}
+	if c.writing.Load() {
+		// Requests before this one are not answered yet; what this one sees must not be older than what they saw.
+		op.keep()
+		op.deadline = time.Now().Add(time.Duration(req.MaxWaitMs) * time.Millisecond)
+		return c.enqueue(pending{finish: func(o *output) error { return c.finishFetch(op, o) }})
+	}
+	if op.collect() || req.MaxWaitMs <= 0 || len(op.parts) == 0 {
+		c.out.grab()
+		err := op.encode(&c.out)
+		op.release()
+		return err
+	}
+	op.dropRecords()
+	op.keep()
+	op.deadline = time.Now().Add(time.Duration(req.MaxWaitMs) * time.Millisecond)
+	return c.enqueue(pending{finish: func(o *output) error { return c.finishFetch(op, o) }})
+}
+
+// keep makes the operation independent of the frame it came in.
+func (op *fetchOp) keep() {
+	for i := range op.parts {
+		part := &op.parts[i]
+		switch {
+		case part.p != nil:
+			part.tp = part.p.TopicPartition()
+		case part.cached != nil && part.cached.key.name != "":
+			part.tp.Topic = part.cached.key.name
+		default:
+			part.tp.Topic = strings.Clone(part.tp.Topic)
+		}
+	}
+}
+
+// finishFetch waits until enough bytes are there, something went wrong, or the time is up, and answers.
+func (c *conn) finishFetch(op *fetchOp, o *output) error {
+	defer op.release()
+	if !op.collect() && time.Now().Before(op.deadline) && len(op.parts) > 0 {
+		if err := op.wait(c); err != nil {
+			return err
+		}
+	}
+	o.grab()
+	return op.encode(o)
+}
+
+// wait parks until collect is satisfied or the deadline has passed.
+func (op *fetchOp) wait(c *conn) error {
+	w := replication.NewWaiter()
+	for i := range op.parts {
+		op.parts[i].p.Watch(w)
+	}
+	defer func() {
+		for i := range op.parts {
+			op.parts[i].p.Unwatch(w)
+		}
+	}()
+	timer := time.NewTimer(time.Until(op.deadline))
+	defer timer.Stop()
+	// What was appended between the first look and Watch has woken nobody: look again before waiting.
+	for !op.collect() {
+		op.dropRecords()
+		select {
+		case <-w.C:
+		case <-timer.C:
+			op.collect()
+			return nil
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+	}
+	return nil
+}
+
+// collect reads all partitions within the byte limits and reports whether the answer is due: enough bytes, or any error.
+func (op *fetchOp) collect() bool {
+	op.dropRecords()
+	left, minOne := op.maxBytes, op.header.Version >= 3
+	total, due := 0, false
+	for i := range op.parts {
+		part := &op.parts[i]
+		op.readPart(part, min(int(part.q.MaxBytes), left), minOne)
+		if part.resp.ErrorCode != protocol.None {
+			due = true
+			continue
+		}
+		if n := part.slice.Size; n > 0 {
+			minOne = false
+			left = max(0, left-n)
+			total += n
+		}
+	}
+	return due || total >= op.minBytes
+}
+
+// readPart reads one partition into its answer.
+func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) {
+	part.resp = protocol.FetchPartitionResponse{Partition: part.tp.Partition, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReadReplica: -1}
+	part.null = false
+	code := op.locate(part)
+	if code == protocol.None && op.replica >= 0 && !slices.Contains(part.p.Replicas(), op.replica) {
+		code = protocol.NotLeaderOrFollower
+	}
+	if code == protocol.None && (part.q.MaxBytes < 0 || op.iso != readUncommitted && op.iso != readCommitted) {
+		code = protocol.UnknownServerError // as Apache Kafka, which fails on both
+	}
+	if code == protocol.None {
+		if err := part.p.Read(part.q.FetchOffset, part.q.CurrentLeaderEpoch, op.isolation(), maxBytes, minOne, &op.read); err != nil {
+			code = errorCode(err)
+		}
+	}
+	if code != protocol.None {
+		part.resp.ErrorCode = code
+		return
+	}
+	part.slice = op.read.Result.Slice
+	op.read.Result.Slice = storage.FileSlice{}
+	if part.slice.Size > 0 && op.header.Version < 4 {
+		part.slice.Release()
+		part.slice = storage.FileSlice{}
+		part.resp.ErrorCode, part.null = protocol.UnsupportedVersion, true
+		return
+	}
+	part.resp.HighWatermark, part.resp.LastStableOffset, part.resp.LogStartOffset = op.read.HighWatermark, op.read.LastStableOffset, op.read.LogStartOffset
+	if op.iso == readCommitted && op.replica < 0 {
+		part.resp.AbortedTransactions = op.abortedTransactions(part)
+	}
+}
+
+// locate finds the replica, by id where the client speaks in ids, and refuses a topic that was made anew under its name.
+func (op *fetchOp) locate(part *fetchPart) protocol.ErrorCode {
+	byID := op.header.Version >= 13
+	if byID && part.tp.Topic == "" {
+		name, ok := op.b.metadata.TopicName(part.id)
+		if !ok {
+			return protocol.UnknownTopicID
+		}
+		part.tp.Topic = name
+	}
+	var code protocol.ErrorCode
+	if part.p, code = op.b.partition(part.tp); code != protocol.None {
+		return code
+	}
+	if known := part.p.TopicID(); byID && !known.IsZero() && known != part.id {
+		return protocol.InconsistentTopicID
+	}
+	return protocol.None
+}
+
+func (op *fetchOp) isolation() replication.Isolation {
+	switch {
+	case op.replica != consumerReplicaID:
+		return replication.LogEnd
+	case op.iso == readCommitted:
+		return replication.LastStableOffset
+	}
+	return replication.HighWatermark
+}
+
+// abortedTransactions lists what a read_committed consumer has to skip in the records it gets; never nil.
+func (op *fetchOp) abortedTransactions(part *fetchPart) []protocol.AbortedTransaction {
+	list := []protocol.AbortedTransaction{}
+	if part.slice.Size == 0 {
+		return list
+	}
+	for _, a := range part.p.Log().AbortedTxns(part.q.FetchOffset, part.resp.LastStableOffset) {
+		list = append(list, protocol.AbortedTransaction{ProducerID: a.ProducerID, FirstOffset: a.FirstOffset})
+	}
+	return list
+}
+
+// encode appends the answer. Slices move into o.
+func (op *fetchOp) encode(o *output) error {
+	version := op.header.Version
+	sessionID := op.b.sessions.finish(op)
+	topics := 0
+	for i := range op.parts {
+		if op.startsTopic(i) {
+			topics++
+		}
+	}
+	start, splicedBefore := len(o.buf), o.spliced
+	o.buf = protocol.AppendFetchResponseHeader(o.buf, op.header, 0, protocol.None, sessionID, topics)
+	for i := range op.parts {
+		part := &op.parts[i]
+		if op.startsTopic(i) {
+			o.buf = protocol.AppendFetchTopic(o.buf, version, part.tp.Topic, part.id, op.topicRun(i))
+		}
+		size := part.slice.Size
+		if part.null {
+			size = -1
+		}
+		o.buf = protocol.AppendFetchPartition(o.buf, version, &part.resp, size)
+		if size > 0 {
+			s := part.slice
+			part.slice = storage.FileSlice{}
+			if err := o.appendSlice(s); err != nil {
+				return err
+			}
+		}
+		o.buf = protocol.AppendFetchPartitionEnd(o.buf, version, &part.resp)
+		if i+1 == len(op.parts) || op.startsTopic(i+1) {
+			o.buf = protocol.AppendFetchTopicEnd(o.buf, version)
+		}
+	}
+	o.buf = protocol.AppendFetchResponseEnd(o.buf, version, nil)
+	protocol.PatchFetchFrameSize(o.buf[start:], o.spliced-splicedBefore)
+	if o.pending() > bufferClasses[1] {
+		return o.flush()
+	}
+	return nil
+}
+
+// startsTopic reports whether part i begins a topic of the answer: neighbours of one topic share an entry.
+func (op *fetchOp) startsTopic(i int) bool {
+	if i == 0 {
+		return true
+	}
+	a, b := &op.parts[i-1], &op.parts[i]
+	return a.tp.Topic != b.tp.Topic || a.id != b.id
+}
+
+// topicRun is the number of parts from i on that share its topic.
+func (op *fetchOp) topicRun(i int) int {
+	n := 1
+	for i+n < len(op.parts) && !op.startsTopic(i+n) {
+		n++
+	}
+	return n
+}

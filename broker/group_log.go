@@ -1,0 +1,116 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"gregor/coordinator/group"
+	"gregor/protocol"
+	"gregor/protocol/record"
+	"gregor/replication"
+	"gregor/storage"
+)
+
+// offsetsTopic is the topic that keeps consumer groups.
+const offsetsTopic = "__consumer_offsets"
+
+// client is who sent the request, as the group coordinator keeps it.
+func (rq *request) client() group.Client { return group.Client{ID: rq.header.ClientID, Host: rq.host} }
+
+// groupLog lets the group coordinator write and read __consumer_offsets through replication.
+type groupLog struct{ b *Broker }
+
+// Partitions is the topic's partition count, or the configured one while it does not exist.
+func (l groupLog) Partitions() int32 {
+	if n := l.b.metadata.PartitionCount(offsetsTopic); n > 0 {
+		return n
+	}
+	return int32(l.b.config.Int("offsets.topic.num.partitions"))
+}
+
+// Append writes one batch with offsets.commit.required.acks and waits until it is committed.
+func (l groupLog) Append(ctx context.Context, partition int32, batch record.Batch) error {
+	p, code := l.b.leader(protocol.TopicPartition{Topic: offsetsTopic, Partition: partition}, -1)
+	if code != protocol.None {
+		return code
+	}
+	epoch := p.LeaderEpoch()
+	var out storage.AppendResult
+	acks := int16(l.b.config.Int("offsets.commit.required.acks"))
+	if err := p.Append(batch, acks, storage.FromCoordinator, &out); err != nil {
+		return errorCode(err)
+	}
+	if acks != -1 {
+		return nil
+	}
+	timeout := time.Duration(l.b.config.Int("offsets.commit.timeout.ms")) * time.Millisecond
+	if code := p.WaitCommitted(ctx, out.LastOffset, epoch, timeout); code != protocol.None {
+		return code
+	}
+	return nil
+}
+
+// Load reads all batches of a partition from its log start to its log end.
+func (l groupLog) Load(ctx context.Context, partition int32, fn func(record.Batch) error) error {
+	p, code := l.b.leader(protocol.TopicPartition{Topic: offsetsTopic, Partition: partition}, -1)
+	if code != protocol.None {
+		return code
+	}
+	end := p.Log().LogEndOffset()
+	bufferSize := l.b.config.Int("offsets.load.buffer.size")
+	var buf []byte
+	for offset := p.Log().LogStartOffset(); offset < end; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		next, err := loadChunk(p, offset, bufferSize, &buf, fn)
+		if err != nil {
+			return err
+		}
+		if next <= offset {
+			return nil // compacted away or truncated meanwhile: nothing is left up to the end
+		}
+		offset = next
+	}
+	return nil
+}
+
+// loadChunk hands one read's batches to fn and returns the offset after them.
+func loadChunk(p *replication.Partition, offset int64, size int, buf *[]byte, fn func(record.Batch) error) (int64, error) {
+	var rd replication.Read
+	if err := p.Read(offset, -1, replication.LogEnd, size, true, &rd); err != nil {
+		return 0, err
+	}
+	n := rd.Result.Slice.Size
+	if n == 0 {
+		return offset, nil
+	}
+	defer rd.Result.Slice.Release()
+	if cap(*buf) < n {
+		*buf = make([]byte, n)
+	}
+	chunk := (*buf)[:n]
+	if _, err := rd.Result.Slice.File.ReadAt(chunk, rd.Result.Slice.Offset); err != nil && !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("reading %v: %w", p.TopicPartition(), err)
+	}
+	for len(chunk) > 0 {
+		batch, rest, err := record.Split(chunk)
+		if errors.Is(err, record.ErrIncomplete) {
+			break // the read ended inside a batch: the next one starts there
+		}
+		if err != nil {
+			return 0, err
+		}
+		if batch.LastOffset() >= offset {
+			if err := fn(batch); err != nil {
+				return 0, err
+			}
+			offset = batch.LastOffset() + 1
+		}
+		chunk = rest
+	}
+	return offset, nil
+}

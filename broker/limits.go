@@ -1,0 +1,172 @@
+package broker
+
+import (
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"gregor/broker/config"
+)
+
+// connectionLimits holds max.connections, max.connections.per.ip (with overrides) and max.connection.creation.rate, of the broker and of
+// each listener (listener.name.<l>.*), as ConnectionQuotas does (KIP-402, KIP-612).
+type connectionLimits struct {
+	cfg         *config.Store
+	interBroker string // this listener is never held up by the broker's total (KIP-402)
+	listeners   func() []*listener
+
+	mu struct {
+		sync.Mutex
+		room        sync.Cond
+		total       int
+		perIP       map[string]int
+		perListener map[string]int
+		nextAccept  map[string]time.Time // listener, "" the broker: earliest moment of the next accept under the creation rate
+		closed      bool
+	}
+}
+
+func newConnectionLimits(cfg *config.Store, interBroker string, listeners func() []*listener) *connectionLimits {
+	q := &connectionLimits{cfg: cfg, interBroker: interBroker, listeners: listeners}
+	q.mu.room.L = &q.mu
+	q.mu.perIP = make(map[string]int)
+	q.mu.perListener = make(map[string]int)
+	q.mu.nextAccept = make(map[string]time.Time)
+	return q
+}
+
+// admit counts a new connection in. It waits for a slot where the broker or the listener is full and for the creation rate, and refuses when
+// the address has too many already.
+func (q *connectionLimits) admit(ln *listener, ip string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.throttleLocked(ln.name)
+	q.mu.total++
+	q.mu.perListener[ln.name]++
+	for !q.mu.closed && q.fullLocked(ln.name) {
+		if q.makeRoomLocked(ln.name) {
+			break
+		}
+		q.mu.room.Wait()
+	}
+	if q.mu.perIP[ip] >= q.perIPLimit(ip) {
+		q.mu.total--
+		q.mu.perListener[ln.name]--
+		return false
+	}
+	q.mu.perIP[ip]++
+	return true
+}
+
+// fullLocked reports whether the newest connection of a listener, already counted, is one too many.
+func (q *connectionLimits) fullLocked(listener string) bool {
+	return q.mu.perListener[listener] > q.limit(listener, "max.connections") || q.mu.total > q.cfg.Int("max.connections")
+}
+
+// makeRoomLocked lets a connection of the inter-broker listener in although the broker is full, at the expense of the idlest one of another
+// listener. A broker with one listener has nothing to protect.
+func (q *connectionLimits) makeRoomLocked(listener string) bool {
+	if listener != q.interBroker || q.mu.perListener[listener] > q.limit(listener, "max.connections") {
+		return false
+	}
+	for _, other := range q.listeners() {
+		if other.name != q.interBroker {
+			go other.closeIdlest() // it takes the listener's lock, and ends in leave, which takes ours
+			return true
+		}
+	}
+	return false
+}
+
+// leave counts a connection out.
+func (q *connectionLimits) leave(ln *listener, ip string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.total--
+	q.mu.perListener[ln.name]--
+	if q.mu.perIP[ip]--; q.mu.perIP[ip] <= 0 {
+		delete(q.mu.perIP, ip)
+	}
+	q.mu.room.Broadcast()
+}
+
+// wake makes acceptors that wait look again, after limits changed.
+func (q *connectionLimits) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.room.Broadcast()
+}
+
+// close lets every waiting acceptor go.
+func (q *connectionLimits) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mu.closed = true
+	q.mu.room.Broadcast()
+}
+
+// throttleLocked spaces accepts so that the creation rate of the broker and of the listener holds.
+func (q *connectionLimits) throttleLocked(listener string) {
+	now := time.Now()
+	until := now
+	for key, rate := range map[string]int{"": q.cfg.Int("max.connection.creation.rate"), listener: q.limit(listener, "max.connection.creation.rate")} {
+		if rate <= 0 || rate >= 1<<30 {
+			continue
+		}
+		next := q.mu.nextAccept[key]
+		if next.After(until) {
+			until = next
+		}
+		// A listener idle for a second may take a second's worth at once, as a one-second window allows.
+		if earliest := now.Add(-time.Second); next.Before(earliest) {
+			next = earliest
+		}
+		q.mu.nextAccept[key] = next.Add(time.Second / time.Duration(rate))
+	}
+	if wait := until.Sub(now); wait > 0 {
+		q.mu.Unlock()
+		time.Sleep(wait)
+		q.mu.Lock()
+	}
+}
+
+// limit is listener.name.<listener>.<key> where set, else no limit of the listener's own.
+func (q *connectionLimits) limit(listener, key string) int {
+	if v, ok := q.cfg.ListenerOverride(listener, key); ok {
+		if n, err := strconv.Atoi(v); err == nil {
+			return n
+		}
+	}
+	return 1<<31 - 1
+}
+
+// perIPLimit is max.connections.per.ip unless max.connections.per.ip.overrides ("host:n,host:n") names the address.
+func (q *connectionLimits) perIPLimit(ip string) int {
+	for _, entry := range strings.Split(q.cfg.String("max.connections.per.ip.overrides"), ",") {
+		host, n, ok := cutLast(strings.TrimSpace(entry), ':')
+		if !ok || (host != ip && !resolvesTo(host, ip)) {
+			continue
+		}
+		if v, err := strconv.Atoi(n); err == nil {
+			return v
+		}
+	}
+	return q.cfg.Int("max.connections.per.ip")
+}
+
+func cutLast(s string, sep byte) (before, after string, found bool) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// resolvesTo reports whether a host name of an override stands for the address.
+func resolvesTo(host, ip string) bool {
+	addrs, err := net.LookupHost(host)
+	return err == nil && slices.Contains(addrs, ip)
+}

@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gregor/protocol"
+	"gregor/protocol/peer"
+)
+
+// Shutdown stops the broker in order: leadership moves away, no more requests, groups, the controller, logs flushed and marked clean, and last the
+// ZooKeeper session, so that the registration goes at once. It may be called more than once.
+func (b *Broker) Shutdown() (err error) {
+	b.stop.Do(func() {
+		b.log("kafka.server.KafkaServer", fmt.Sprintf("[KafkaServer id=%d] shutting down", b.id))
+		if b.config.Bool("controlled.shutdown.enable") {
+			b.controlledShutdown()
+		}
+		err = b.close(true)
+		b.log("kafka.server.KafkaServer", fmt.Sprintf("[KafkaServer id=%d] shut down completed", b.id))
+	})
+	return err
+}
+
+// abort undoes a start that failed. The logs are not marked clean: nothing is known about them.
+func (b *Broker) abort() {
+	b.stop.Do(func() {
+		if err := b.close(false); err != nil {
+			b.logging.Logger("kafka.server.KafkaServer").Warn("Stopping after a failed start: " + err.Error())
+		}
+	})
+}
+
+// close is the stop order. Each part may be missing when the start failed half-way.
+func (b *Broker) close(clean bool) error {
+	b.cancel()
+	b.limits.close()
+	b.memory.close()
+	for _, ln := range b.listeners {
+		ln.close()
+	}
+	if b.groups != nil {
+		b.groups.Stop()
+	}
+	if b.controller != nil {
+		b.controller.Stop()
+	}
+	var err error
+	if b.logs != nil {
+		err = b.logs.Close(clean)
+	}
+	if b.zk != nil {
+		b.zk.Close()
+	}
+	return err
+}
+
+// controlledShutdown asks the controller to move leadership away (KIP-380's broker epoch fences the request), retrying while partitions remain, as
+// controlled.shutdown.max.retries and controlled.shutdown.retry.backoff.ms say. A broker that finds no controller just stops.
+func (b *Broker) controlledShutdown() {
+	log := b.logging.Logger("kafka.server.KafkaServer")
+	backoff := time.Duration(b.config.Long("controlled.shutdown.retry.backoff.ms")) * time.Millisecond
+	for left := b.config.Int("controlled.shutdown.max.retries"); left > 0; left-- {
+		remaining, err := b.requestControlledShutdown()
+		switch {
+		case err == nil && remaining == 0:
+			log.Info(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown request returned successfully", b.id))
+			return
+		case errors.Is(err, errNoController):
+			log.Info(fmt.Sprintf("[KafkaServer id=%d] No controller to ask for a controlled shutdown", b.id))
+			return
+		case err != nil:
+			log.Warn(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown failed: %v", b.id, err))
+		default:
+			log.Info(fmt.Sprintf("[KafkaServer id=%d] %d partitions still have their leader here", b.id, remaining))
+		}
+		if left > 1 {
+			time.Sleep(backoff)
+		}
+	}
+	log.Warn(fmt.Sprintf("[KafkaServer id=%d] Proceeding to do an unclean shutdown as all the controlled shutdown attempts failed", b.id))
+}
+
+var errNoController = errors.New("no live controller is known")
+
+func (b *Broker) requestControlledShutdown() (remaining int, err error) {
+	host, port, ok := b.metadata.Endpoint(b.controller.ID(), b.config.InterBrokerListener())
+	if !ok {
+		return 0, errNoController
+	}
+	timeout := time.Duration(b.config.Int("controller.socket.timeout.ms")) * time.Millisecond
+	conn := peer.New(peer.Config{Addr: net.JoinHostPort(host, strconv.Itoa(int(port))), ClientID: strconv.Itoa(int(b.id)), ConnectTimeout: timeout, RequestTimeout: timeout})
+	defer conn.Close()
+	req := kmsg.NewPtrControlledShutdownRequest()
+	req.Version, req.BrokerID, req.BrokerEpoch = 3, b.id, b.epoch.Load()
+	answer, err := conn.Request(context.Background(), req)
+	if err != nil {
+		return 0, err
+	}
+	resp := answer.(*kmsg.ControlledShutdownResponse)
+	if code := protocol.ErrorCode(resp.ErrorCode); code != protocol.None {
+		return 0, code
+	}
+	return len(resp.PartitionsRemaining), nil
+}

@@ -1,0 +1,299 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gregor/broker/config"
+	"gregor/broker/logging"
+	"gregor/coordinator/group"
+	"gregor/protocol"
+	"gregor/protocol/record"
+	"gregor/replication"
+	"gregor/replication/controller"
+	"gregor/storage"
+	"gregor/zk"
+)
+
+// Start brings a broker up, in the order of kafka-surface §2.11, and returns when all listeners serve requests. On an error everything
+// that was started is stopped again.
+func Start(cfg *config.Store, logs *logging.Registry) (*Broker, error) {
+	b := &Broker{
+		config: cfg, logging: logs, metadata: newMetadataCache(), failed: make(chan error, 1),
+		memory:         newMemoryPool(cfg.Long("queued.max.request.bytes")),
+		maxRequestSize: int32(cfg.Int("socket.request.max.bytes")),
+		maxQueued:      cfg.Int("queued.max.requests"),
+		fetchMaxBytes:  int32(cfg.Int("fetch.max.bytes")),
+		sessions:       newFetchSessions(cfg.Int("max.incremental.fetch.session.cache.slots")),
+	}
+	b.epoch.Store(-1)
+	b.featureEpoch.Store(-1)
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.limits = newConnectionLimits(cfg, cfg.InterBrokerListener(), func() []*listener { return b.listeners })
+	for _, step := range []func() error{
+		b.connectZooKeeper, b.openLogs, b.startConfigs, b.loadLogs, b.bindListeners, b.startReplicas, b.startGroups, b.register, b.startController, b.follow,
+	} {
+		if err := step(); err != nil {
+			b.abort()
+			return nil, err
+		}
+	}
+	for _, ln := range b.listeners {
+		ln.start()
+	}
+	b.log("kafka.server.KafkaServer", fmt.Sprintf("[KafkaServer id=%d] started", b.id))
+	return b, nil
+}
+
+func (b *Broker) log(logger, message string) { b.logging.Logger(logger).Info(message) }
+
+func (b *Broker) connectZooKeeper() error {
+	timeout := b.config.Int("zookeeper.session.timeout.ms")
+	connect := timeout
+	if b.config.IsSet("zookeeper.connection.timeout.ms") {
+		connect = b.config.Int("zookeeper.connection.timeout.ms")
+	}
+	b.log("kafka.server.KafkaServer", "Connecting to zookeeper on "+b.config.String("zookeeper.connect"))
+	var err error
+	b.zk, err = zk.Connect(b.ctx, zk.Config{
+		Connect:           b.config.String("zookeeper.connect"),
+		SessionTimeout:    time.Duration(timeout) * time.Millisecond,
+		ConnectionTimeout: time.Duration(connect) * time.Millisecond,
+		MaxInFlight:       b.config.Int("zookeeper.max.in.flight.requests"),
+		Logger:            b.logging.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.zk.CreatePersistentPaths(); err != nil {
+		return err
+	}
+	if b.clusterID, err = b.zk.ClusterID(); err != nil {
+		return err
+	}
+	b.log("kafka.server.KafkaServer", "Cluster ID = "+b.clusterID)
+	return nil
+}
+
+// openLogs locks the log directories, settles who we are with meta.properties, and writes that down where it is missing.
+func (b *Broker) openLogs() error {
+	ms := func(key string) time.Duration { return time.Duration(b.config.Long(key)) * time.Millisecond }
+	var err error
+	b.logs, err = storage.Open(storage.ManagerConfig{
+		Dirs:                       b.config.LogDirs(),
+		Logger:                     b.logging.Logger,
+		Clock:                      time.Now,
+		TopicConfig:                func(topic string) storage.LogConfig { return b.topicConfigs.LogConfig(topic) },
+		RetentionCheckInterval:     ms("log.retention.check.interval.ms"),
+		FlushOffsetCheckpoint:      ms("log.flush.offset.checkpoint.interval.ms"),
+		FlushStartOffsetCheckpoint: ms("log.flush.start.offset.checkpoint.interval.ms"),
+		HighWatermarkCheckpoint:    ms("replica.high.watermark.checkpoint.interval.ms"),
+		FlushSchedulerInterval:     ms("log.flush.scheduler.interval.ms"),
+		RecoveryThreadsPerDir:      b.config.Int("num.recovery.threads.per.data.dir"),
+		ProducerIDExpirationMs:     func() int64 { return b.config.Long("producer.id.expiration.ms") },
+		OnDirFailure:               b.dirFailed,
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.settleIdentity(); err != nil {
+		return err
+	}
+	return b.logs.WriteMeta(storage.MetaProperties{ClusterID: b.clusterID, BrokerID: b.id, Present: true})
+}
+
+// settleIdentity finds the broker id, and checks it and the cluster's id against every meta.properties.
+func (b *Broker) settleIdentity() error {
+	configured, stored, storedIn := int32(b.config.Int("broker.id")), int32(-1), ""
+	for dir, meta := range b.logs.Meta() {
+		if !meta.Present {
+			continue
+		}
+		if meta.ClusterID != "" && meta.ClusterID != b.clusterID {
+			return fmt.Errorf("the cluster id %s in ZooKeeper (/cluster/id) doesn't match the stored cluster id %s in %s/meta.properties: "+
+				"the broker is trying to join the wrong cluster, configured by zookeeper.connect=%s", b.clusterID, meta.ClusterID, dir, b.config.String("zookeeper.connect"))
+		}
+		if meta.BrokerID < 0 {
+			continue
+		}
+		if stored >= 0 && stored != meta.BrokerID {
+			return fmt.Errorf("broker.id %d in %s/meta.properties differs from %d in %s/meta.properties: the directories belong to two brokers", meta.BrokerID, dir, stored, storedIn)
+		}
+		stored, storedIn = meta.BrokerID, dir
+	}
+	switch {
+	case configured >= 0 && stored >= 0 && configured != stored:
+		return fmt.Errorf("configured broker.id %d doesn't match stored broker.id %d in %s/meta.properties: "+
+			"if you moved your data, make sure your configured broker.id matches; to make a new broker, use empty log directories", configured, stored, storedIn)
+	case configured >= 0:
+		b.id = configured
+	case stored >= 0:
+		b.id = stored
+	case b.config.Bool("broker.id.generation.enable"):
+		id, err := b.zk.GenerateBrokerID(int32(b.config.Int("reserved.broker.max.id")))
+		if err != nil {
+			return fmt.Errorf("generating a broker id: %w", err)
+		}
+		b.id = id
+	default:
+		return fmt.Errorf("broker.id is not set and broker.id.generation.enable is false")
+	}
+	return nil
+}
+
+func (b *Broker) loadLogs() error { return b.logs.Load() }
+
+// dirFailed takes a failed log directory's partitions offline and tells the controller. A broker without a directory left stops.
+func (b *Broker) dirFailed(dir string, err error) {
+	go func() { // the caller is in the middle of an append or a flush
+		if b.replicas != nil {
+			b.replicas.DirFailed(dir)
+		}
+		for _, d := range b.logs.Dirs() {
+			if d.Err == nil {
+				if err := b.zk.NotifyLogDirFailure(b.id); err != nil {
+					b.logging.Logger("kafka.server.ReplicaManager").Error("Cannot tell the controller of the failed log directory " + dir + ": " + err.Error())
+				}
+				return
+			}
+		}
+		b.fail(fmt.Errorf("shutdown broker because all log dirs have failed, %s last: %w", dir, err))
+	}()
+}
+
+func (b *Broker) bindListeners() error {
+	for _, l := range b.config.Listeners() {
+		ln, err := bind(b, l)
+		if err != nil {
+			return err
+		}
+		b.listeners = append(b.listeners, ln)
+	}
+	return nil
+}
+
+func (b *Broker) startReplicas() error {
+	b.replicas = replication.NewManager(replication.Config{
+		BrokerID: b.id, BrokerEpoch: b.epoch.Load, Logs: b.logs, Logger: b.logging.Logger,
+		OnLeader: func(tp protocol.TopicPartition, epoch int32) {
+			if tp.Topic == offsetsTopic {
+				b.groups.Elected(tp.Partition, epoch)
+			}
+		},
+		OnFollower: func(tp protocol.TopicPartition, epoch int32) {
+			if tp.Topic == offsetsTopic {
+				b.groups.Resigned(tp.Partition, epoch)
+			}
+		},
+	})
+	return nil
+}
+
+func (b *Broker) startGroups() error {
+	c := b.config
+	b.groups = group.New(group.Config{
+		BrokerID:                        b.id,
+		MinSessionTimeoutMs:             int32(c.Int("group.min.session.timeout.ms")),
+		MaxSessionTimeoutMs:             int32(c.Int("group.max.session.timeout.ms")),
+		InitialRebalanceDelayMs:         int32(c.Int("group.initial.rebalance.delay.ms")),
+		MaxSize:                         int32(c.Int("group.max.size")),
+		OffsetMetadataMaxBytes:          int32(c.Int("offset.metadata.max.bytes")),
+		OffsetsRetentionMs:              int64(c.Int("offsets.retention.minutes")) * 60_000,
+		OffsetsRetentionCheckIntervalMs: c.Long("offsets.retention.check.interval.ms"),
+		OffsetCommitTimeoutMs:           int32(c.Int("offsets.commit.timeout.ms")),
+		OffsetsTopicCodec:               record.Codec(c.Int("offsets.topic.compression.codec")),
+		Clock:                           time.Now,
+		Logger:                          b.logging.Logger,
+	}, groupLog{b})
+	b.groups.Start()
+	b.producerIDs = newProducerIDs(b)
+	return nil
+}
+
+// registration is what stands in /brokers/ids/N: the advertised listeners, with the bound port where none was given.
+func (b *Broker) registration() zk.Broker {
+	r := zk.Broker{ID: b.id, JMXPort: -1, Timestamp: time.Now().UnixMilli()}
+	if rack := b.config.String("broker.rack"); rack != "" {
+		r.Rack = &rack
+	}
+	for _, l := range b.config.AdvertisedListeners() {
+		port := l.Port
+		for _, ln := range b.listeners {
+			if ln.name == l.Name && port == 0 {
+				port = ln.port()
+			}
+		}
+		r.Endpoints = append(r.Endpoints, zk.Endpoint{Listener: l.Name, Protocol: l.Protocol, Host: l.Host, Port: port})
+	}
+	return r
+}
+
+func (b *Broker) register() error {
+	epoch, err := b.zk.RegisterBroker(b.registration())
+	if err != nil {
+		return err
+	}
+	b.epoch.Store(epoch)
+	b.log("kafka.zk.KafkaZkClient", fmt.Sprintf("Registered broker %d at path /brokers/ids/%d with czxid (broker epoch): %d", b.id, b.id, epoch))
+	return nil
+}
+
+func (b *Broker) startController() error {
+	c := b.config
+	listener := c.String("control.plane.listener.name")
+	if listener == "" {
+		listener = c.InterBrokerListener()
+	}
+	b.controller = controller.New(controller.Config{
+		BrokerID:              b.id,
+		BrokerEpoch:           b.epoch.Load,
+		InterBrokerListener:   listener,
+		DeleteTopicEnable:     func() bool { return c.Bool("delete.topic.enable") },
+		AutoLeaderRebalance:   c.Bool("auto.leader.rebalance.enable"),
+		ImbalancePercent:      c.Int("leader.imbalance.per.broker.percentage"),
+		ImbalanceCheckSeconds: int(c.Long("leader.imbalance.check.interval.seconds")),
+		SocketTimeoutMs:       c.Int("controller.socket.timeout.ms"),
+		UncleanLeaderElection: func(topic string) bool { return b.topicConfigs.LogConfig(topic).UncleanLeaderElectionEnable },
+		TopicIDHint:           b.topicIDHint,
+		Logger:                b.logging.Logger,
+	}, b.zk)
+	return b.controller.Start()
+}
+
+// topicIDHint is the id that this broker's logs know a topic by.
+func (b *Broker) topicIDHint(topic string) (protocol.TopicID, bool) {
+	for _, l := range b.logs.Logs() {
+		if l.TopicPartition().Topic == topic && !l.TopicID().IsZero() {
+			return l.TopicID(), true
+		}
+	}
+	return protocol.TopicID{}, false
+}
+
+// follow begins to react to what changes outside: configuration, sessions, features.
+func (b *Broker) follow() error {
+	if err := b.watchConfigs(b.ctx); err != nil {
+		return err
+	}
+	b.refreshFeatures()
+	b.zk.OnSession(func() {
+		if err := b.register(); err != nil {
+			b.logging.Logger("kafka.server.KafkaServer").Error("Cannot register again after the ZooKeeper session was replaced: " + err.Error())
+			b.fail(err)
+			return
+		}
+		b.controller.Reregistered()
+		b.refreshFeatures()
+	})
+	return nil
+}
+
+func (b *Broker) refreshFeatures() {
+	v, err := b.zk.FeatureVersion()
+	if err != nil {
+		b.logging.Logger("kafka.server.FinalizedFeatureCache").Warn("Cannot read /feature: " + err.Error())
+		return
+	}
+	b.featureEpoch.Store(v)
+}
