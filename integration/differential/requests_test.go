@@ -2,6 +2,7 @@ package differential
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -52,7 +53,14 @@ func (s *session) createTopic(name string, partitions int32, configs ...string) 
 		t.Configs = append(t.Configs, c)
 	}
 	r.Topics = append(r.Topics, t)
-	resp, _ := s.quiet(r).(*kmsg.CreateTopicsResponse)
+	var resp *kmsg.CreateTopicsResponse
+	for range 100 {
+		resp, _ = s.quiet(r).(*kmsg.CreateTopicsResponse)
+		if resp == nil || len(resp.Topics) != 1 || resp.Topics[0].ErrorCode != 38 {
+			break // 38: the controller has not yet noticed the broker it runs on
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	if resp == nil || len(resp.Topics) != 1 || resp.Topics[0].ErrorCode != 0 {
 		panic(abort{fmt.Sprintf("topic %s: %+v", name, resp)})
 	}

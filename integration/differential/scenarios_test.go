@@ -7,5 +7,7 @@ func scenarios() []scenario {
 	return slices.Concat(
 		apiVersionsScenarios(),
 		produceScenarios(),
+		fetchScenarios(),
+		topicScenarios(),
 	)
 }

@@ -210,8 +210,9 @@ func (s *session) raw(label string, like kmsg.Request, body []byte, wait time.Du
 }
 
 // run plays a scenario on one broker. A panic that is not an abort is our own bug and goes on.
-func play(t *testing.T, tg *target, sc scenario) *transcript {
+func play(t *testing.T, tg *target, sc scenario) (log *transcript) {
 	s := newSession(tg)
+	log = s.log
 	defer func() {
 		s.close()
 		if r := recover(); r != nil {
@@ -224,5 +225,5 @@ func play(t *testing.T, tg *target, sc scenario) *transcript {
 		}
 	}()
 	sc.run(s)
-	return s.log
+	return log
 }
