@@ -1,0 +1,33 @@
+package config
+
+// remoteKeys are the keys of tiered storage (KIP-405).
+var remoteKeys = []Key{
+	k("log.local.retention.bytes", Long, "-2", ClusterWide, atLeast(-2), ""),
+	k("log.local.retention.ms", Long, "-2", ClusterWide, atLeast(-2), ""),
+	k("remote.fetch.max.wait.ms", Int, "500", ClusterWide, atLeast(1), ""),
+	k("remote.log.index.file.cache.total.size.bytes", Long, "1073741824", ClusterWide, atLeast(1), ""),
+	k("remote.log.manager.copier.thread.pool.size", Int, "-1", Static, poolSize, ""),
+	k("remote.log.manager.copy.max.bytes.per.second", Long, "9223372036854775807", ClusterWide, atLeast(1), ""),
+	k("remote.log.manager.copy.quota.window.num", Int, "11", Static, atLeast(1), ""),
+	k("remote.log.manager.copy.quota.window.size.seconds", Int, "1", Static, atLeast(1), ""),
+	k("remote.log.manager.expiration.thread.pool.size", Int, "-1", Static, poolSize, ""),
+	k("remote.log.manager.fetch.max.bytes.per.second", Long, "9223372036854775807", ClusterWide, atLeast(1), ""),
+	k("remote.log.manager.fetch.quota.window.num", Int, "11", Static, atLeast(1), ""),
+	k("remote.log.manager.fetch.quota.window.size.seconds", Int, "1", Static, atLeast(1), ""),
+	k("remote.log.manager.task.interval.ms", Long, "30000", Static, atLeast(1), ""),
+	internal("remote.log.manager.task.retry.backoff.max.ms", Long, "30000", atLeast(1), ""),
+	internal("remote.log.manager.task.retry.backoff.ms", Long, "500", atLeast(1), ""),
+	internal("remote.log.manager.task.retry.jitter", Double, "0.2", between(0, 0.5), ""),
+	k("remote.log.manager.thread.pool.size", Int, "10", Static, atLeast(1), ""),
+	k("remote.log.metadata.custom.metadata.max.bytes", Int, "128", Static, atLeast(0), ""),
+	k("remote.log.metadata.manager.class.name", String, "org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager", Static, nonEmpty, ""),
+	k("remote.log.metadata.manager.class.path", String, null, Static, nil, ""),
+	k("remote.log.metadata.manager.impl.prefix", String, "rlmm.config.", Static, nonEmpty, ""),
+	k("remote.log.metadata.manager.listener.name", String, null, Static, nonEmpty, ""),
+	k("remote.log.reader.max.pending.tasks", Int, "100", Static, atLeast(1), ""),
+	k("remote.log.reader.threads", Int, "10", Static, atLeast(1), ""),
+	k("remote.log.storage.manager.class.name", String, null, Static, nonEmpty, ""),
+	k("remote.log.storage.manager.class.path", String, null, Static, nil, ""),
+	k("remote.log.storage.manager.impl.prefix", String, "rsm.config.", Static, nonEmpty, ""),
+	k("remote.log.storage.system.enable", Boolean, "false", Static, nil, ""),
+}

@@ -1,0 +1,32 @@
+package config
+
+// zookeeperKeys are the keys of the ZooKeeper session and the secrets that are kept there.
+var zookeeperKeys = []Key{
+	k("password.encoder.cipher.algorithm", String, "AES/CBC/PKCS5Padding", Static, nil, ""),
+	k("password.encoder.iterations", Int, "4096", Static, atLeast(1024), ""),
+	k("password.encoder.key.length", Int, "128", Static, atLeast(8), ""),
+	k("password.encoder.keyfactory.algorithm", String, null, Static, nil, ""),
+	k("password.encoder.old.secret", Password, null, Static, nil, ""),
+	k("password.encoder.secret", Password, null, Static, nil, ""),
+	k("zookeeper.clientCnxnSocket", String, null, Static, nil, ""),
+	k("zookeeper.connect", String, null, Static, nil, ""),
+	k("zookeeper.connection.timeout.ms", Int, null, Static, nil, ""),
+	k("zookeeper.max.in.flight.requests", Int, "10", Static, atLeast(1), ""),
+	k("zookeeper.metadata.migration.enable", Boolean, "false", Static, nil, ""),
+	internal("zookeeper.metadata.migration.min.batch.size", Int, "200", atLeast(1), ""),
+	k("zookeeper.session.timeout.ms", Int, "18000", Static, nil, ""),
+	k("zookeeper.set.acl", Boolean, "false", Static, nil, ""),
+	k("zookeeper.ssl.cipher.suites", List, null, Static, nil, ""),
+	k("zookeeper.ssl.client.enable", Boolean, "false", Static, nil, ""),
+	k("zookeeper.ssl.crl.enable", Boolean, "false", Static, nil, ""),
+	k("zookeeper.ssl.enabled.protocols", List, null, Static, nil, ""),
+	k("zookeeper.ssl.endpoint.identification.algorithm", String, "HTTPS", Static, nil, ""),
+	k("zookeeper.ssl.keystore.location", String, null, Static, nil, ""),
+	k("zookeeper.ssl.keystore.password", Password, null, Static, nil, ""),
+	k("zookeeper.ssl.keystore.type", String, null, Static, nil, ""),
+	k("zookeeper.ssl.ocsp.enable", Boolean, "false", Static, nil, ""),
+	k("zookeeper.ssl.protocol", String, "TLSv1.2", Static, nil, ""),
+	k("zookeeper.ssl.truststore.location", String, null, Static, nil, ""),
+	k("zookeeper.ssl.truststore.password", Password, null, Static, nil, ""),
+	k("zookeeper.ssl.truststore.type", String, null, Static, nil, ""),
+}
