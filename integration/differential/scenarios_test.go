@@ -9,5 +9,6 @@ func scenarios() []scenario {
 		produceScenarios(),
 		fetchScenarios(),
 		topicScenarios(),
+		groupScenarios(),
 	)
 }

@@ -156,7 +156,15 @@ func (f *flattener) slice(path, name string, v reflect.Value) {
 func (f *flattener) elements(path string, v reflect.Value) {
 	f.out[path+".len"] = strconv.Itoa(v.Len())
 	seen := map[string]int{}
-	for i := range v.Len() {
+	order := make([]int, v.Len())
+	for i := range order {
+		order[i] = i
+	}
+	if v.Len() > 0 && v.Index(0).FieldByName("MemberAssignment").IsValid() {
+		// Members of a group differ by ids that are masked: tell them apart by the rest.
+		sort.SliceStable(order, func(a, b int) bool { return f.sketch(v.Index(order[a])) < f.sketch(v.Index(order[b])) })
+	}
+	for _, i := range order {
 		key := f.key(v.Index(i), i)
 		seen[key]++
 		if n := seen[key]; n > 1 {
@@ -165,6 +173,9 @@ func (f *flattener) elements(path string, v reflect.Value) {
 		f.value(path+"["+key+"]", "", v.Index(i))
 	}
 }
+
+// sketch is all of a value as one masked text.
+func (f *flattener) sketch(v reflect.Value) string { return f.text(fmt.Sprintf("%s", v.Interface())) }
 
 func (f *flattener) key(v reflect.Value, index int) string {
 	for _, name := range keyFields {

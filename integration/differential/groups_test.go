@@ -1,0 +1,538 @@
+package differential
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func groupScenarios() []scenario {
+	return []scenario{
+		{"find coordinator", findCoordinator},
+		{"group of one", groupOfOne},
+		{"group of two", groupOfTwo},
+		{"group errors", groupErrors},
+		{"static members", staticMembers},
+		{"group full", groupFull},
+		{"session expires", sessionExpires},
+		{"offset commit", offsetCommit},
+		{"offset fetch", offsetFetch},
+		{"offset delete", offsetDelete},
+		{"describe and list groups", describeGroups},
+		{"delete groups", deleteGroups},
+		{"empty group id", emptyGroupID},
+	}
+}
+
+// coordinatorReady waits until groups are served: the first FindCoordinator makes __consumer_offsets.
+func (s *session) coordinatorReady() {
+	for range 200 {
+		resp, _ := s.quiet(at(4, &kmsg.FindCoordinatorRequest{CoordinatorKeys: []string{"ready"}})).(*kmsg.FindCoordinatorResponse)
+		if resp != nil && len(resp.Coordinators) == 1 && resp.Coordinators[0].ErrorCode == 0 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	for n := range 40 { // every partition of __consumer_offsets has to be loaded
+		for range 100 {
+			resp, _ := s.quiet(at(4, &kmsg.HeartbeatRequest{Group: fmt.Sprint("ready", n), MemberID: "m"})).(*kmsg.HeartbeatResponse)
+			if resp != nil && resp.ErrorCode == 25 {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
+}
+
+func findCoordinator(s *session) {
+	s.coordinatorReady()
+	s.each(10, 0, func(s *session, v int16) {
+		for _, key := range []string{"g", "", "ä", strings.Repeat("g", 300)} {
+			for _, kind := range []int8{0, 1, 2, 3, -1} {
+				if kind == 1 && (v == 0 || key != "") {
+					continue // the first question for a transaction makes an internal topic: see transactions
+				}
+				r := at(v, &kmsg.FindCoordinatorRequest{CoordinatorKey: key, CoordinatorType: kind, CoordinatorKeys: []string{key}})
+				s.in("v%d key %.3q %d type %d", v, key, len(key), kind).do("", r)
+			}
+		}
+		s.in("v%d", v).do("several", at(v, &kmsg.FindCoordinatorRequest{CoordinatorKey: "a", CoordinatorKeys: []string{"a", "b", "a"}}))
+		s.do("none", at(v, &kmsg.FindCoordinatorRequest{}))
+	})
+}
+
+func join(v int16, group, member string) *kmsg.JoinGroupRequest {
+	return at(v, &kmsg.JoinGroupRequest{
+		Group: group, SessionTimeoutMillis: 10_000, RebalanceTimeoutMillis: 3000, MemberID: member, ProtocolType: "consumer",
+		Protocols: []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: subscription("g-topic")}, {Name: "other", Metadata: []byte("other")}},
+	})
+}
+
+// subscription is what a consumer sends in JoinGroup.
+func subscription(topics ...string) []byte {
+	m := kmsg.NewConsumerMemberMetadata()
+	m.Topics = topics
+	return m.AppendTo(nil)
+}
+
+// joined joins as a new member: v4 and later answer MEMBER_ID_REQUIRED first.
+func (s *session) joined(label string, r *kmsg.JoinGroupRequest) *kmsg.JoinGroupResponse {
+	resp, _ := s.do(label+" join", r).(*kmsg.JoinGroupResponse)
+	if resp != nil && resp.ErrorCode == 79 {
+		r.MemberID = resp.MemberID
+		resp, _ = s.do(label+" join with id", r).(*kmsg.JoinGroupResponse)
+	}
+	if resp == nil {
+		panic(abort{label + ": no answer to JoinGroup"})
+	}
+	return resp
+}
+
+func syncGroup(v int16, group, member string, generation int32, assignments ...string) *kmsg.SyncGroupRequest {
+	r := at(v, &kmsg.SyncGroupRequest{Group: group, Generation: generation, MemberID: member, ProtocolType: ptr("consumer"), Protocol: ptr("range")})
+	for i := 0; i < len(assignments); i += 2 {
+		r.GroupAssignment = append(r.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: assignments[i], MemberAssignment: []byte(assignments[i+1])})
+	}
+	return r
+}
+
+func leave(v int16, group string, members ...string) *kmsg.LeaveGroupRequest {
+	r := at(v, &kmsg.LeaveGroupRequest{Group: group})
+	for _, m := range members {
+		r.MemberID = m
+		r.Members = append(r.Members, kmsg.LeaveGroupRequestMember{MemberID: m})
+	}
+	return r
+}
+
+func (s *session) describe(label, group string) {
+	s.do(label, at(5, &kmsg.DescribeGroupsRequest{Groups: []string{group}, IncludeAuthorizedOperations: true}))
+}
+
+func groupOfOne(s *session) {
+	s.coordinatorReady()
+	s.each(11, 0, func(s *session, v int16) {
+		group := fmt.Sprintf("one-%d", v)
+		sv, hv, lv := min(v, 5), min(v, 4), min(v, 5)
+		me := s.joined("first", join(v, group, "")).MemberID
+		s.describe("after join", group)
+		s.do("sync", syncGroup(sv, group, me, 1, me, "assigned"))
+		s.describe("after sync", group)
+		s.do("sync again", syncGroup(sv, group, me, 1, me, "otherwise"))
+		s.do("heartbeat", at(hv, &kmsg.HeartbeatRequest{Group: group, Generation: 1, MemberID: me}))
+		s.do("rejoin the same", join(v, group, me))
+		s.do("sync after rejoin", syncGroup(sv, group, me, 2, me, "assigned 2"))
+		changed := join(v, group, me)
+		changed.Protocols[0].Metadata = subscription("g-topic", "g-topic-2")
+		s.do("rejoin changed", changed)
+		s.do("heartbeat while joining", at(hv, &kmsg.HeartbeatRequest{Group: group, Generation: 2, MemberID: me}))
+		s.do("heartbeat next generation", at(hv, &kmsg.HeartbeatRequest{Group: group, Generation: 3, MemberID: me}))
+		s.do("sync without assignment", syncGroup(sv, group, me, 3))
+		s.do("leave", leave(lv, group, me))
+		s.describe("after leave", group)
+		s.do("leave again", leave(lv, group, me))
+		s.do("heartbeat after leave", at(hv, &kmsg.HeartbeatRequest{Group: group, Generation: 3, MemberID: me}))
+	})
+}
+
+func groupOfTwo(s *session) {
+	s.coordinatorReady()
+	for _, v := range []int16{0, 2, 4, 5, 9} {
+		group := fmt.Sprintf("two-%d", v)
+		sv := min(v, 5)
+		one, two := s.in("v%d", v).another(), s.another()
+		a := one.joined("a", join(v, group, "")).MemberID
+		one.do("a sync", syncGroup(sv, group, a, 1, a, "all"))
+		first := join(v, group, "")
+		first.Protocols = first.Protocols[:1]
+		if v >= 4 {
+			resp, _ := two.do("b asks for an id", first).(*kmsg.JoinGroupResponse)
+			if resp == nil {
+				panic(abort{"no id"})
+			}
+			first.MemberID = resp.MemberID
+		}
+		waiting := two.start("b join", first)
+		one.until("a hears of it", at(min(v, 4), &kmsg.HeartbeatRequest{Group: group, Generation: 1, MemberID: a}), func(r kmsg.Response) bool {
+			return r.(*kmsg.HeartbeatResponse).ErrorCode == 27
+		})
+		one.describe("joining", group)
+		again, _ := one.do("a rejoins", join(v, group, a)).(*kmsg.JoinGroupResponse)
+		other, _ := waiting.finish().(*kmsg.JoinGroupResponse)
+		if again == nil || other == nil {
+			panic(abort{"no second generation"})
+		}
+		b := other.MemberID
+		s.note("leader", fmt.Sprint(again.LeaderID == a, other.LeaderID == a, again.Generation, other.Generation))
+		follower := two.start("b sync", syncGroup(sv, group, b, 2))
+		one.do("a sync as leader", syncGroup(sv, group, a, 2, a, "for a", b, "for b"))
+		follower.finish()
+		one.describe("stable", group)
+		two.do("b sync with wrong protocol", func() kmsg.Request {
+			r := syncGroup(sv, group, b, 2)
+			r.Protocol = ptr("nope")
+			return r
+		}())
+		one.do("a leaves", leave(min(v, 5), group, a))
+		two.until("b hears of it", at(min(v, 4), &kmsg.HeartbeatRequest{Group: group, Generation: 2, MemberID: b}), func(r kmsg.Response) bool {
+			return r.(*kmsg.HeartbeatResponse).ErrorCode == 27
+		})
+		last := join(v, group, b)
+		two.do("b alone", last)
+		two.do("b sync alone", syncGroup(sv, group, b, 3, b, "all"))
+		two.do("both leave", leave(5, group, a, b))
+		one.close()
+		two.close()
+	}
+}
+
+func groupErrors(s *session) {
+	s.coordinatorReady()
+	s.each(11, 0, func(s *session, v int16) {
+		group := fmt.Sprintf("err-%d", v)
+		change := func(label string, f func(r *kmsg.JoinGroupRequest)) {
+			r := join(v, group, "")
+			f(r)
+			s.do(label, r)
+		}
+		type J = kmsg.JoinGroupRequest
+		change("unknown member id", func(r *J) { r.MemberID = "nobody" })
+		change("session too short", func(r *J) { r.SessionTimeoutMillis = 10 })
+		change("session too long", func(r *J) { r.SessionTimeoutMillis = 1<<31 - 1 })
+		change("no protocols", func(r *J) { r.Protocols = nil })
+		change("no protocol type", func(r *J) { r.ProtocolType = "" })
+		me := s.joined("a", join(v, group, "")).MemberID
+		s.do("sync", syncGroup(min(v, 5), group, me, 1, me, "x"))
+		change("other type", func(r *J) { r.ProtocolType = "connect" })
+		change("nothing in common", func(r *J) { r.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "strange"}} })
+		change("own id and other type", func(r *J) { r.MemberID, r.ProtocolType = me, "connect" })
+		change("unknown member id later", func(r *J) { r.MemberID = "nobody" })
+		s.do("sync wrong generation", syncGroup(min(v, 5), group, me, 7, me, "x"))
+		s.do("sync unknown member", syncGroup(min(v, 5), group, "nobody", 1))
+		s.do("sync unknown group", syncGroup(min(v, 5), group+"-none", "nobody", 1))
+		wrong := syncGroup(min(v, 5), group, me, 1)
+		wrong.ProtocolType = ptr("connect")
+		s.do("sync wrong type", wrong)
+		wrong.ProtocolType, wrong.Protocol = nil, nil
+		s.do("sync null type", wrong)
+		for _, g := range []string{group, group + "-none"} {
+			beat := func(label, member string, generation int32) {
+				s.in("v%d %v", v, g == group).do(label, at(min(v, 4), &kmsg.HeartbeatRequest{Group: g, Generation: generation, MemberID: member}))
+			}
+			beat("beat", me, 1)
+			beat("wrong generation", me, 5)
+			beat("negative generation", me, -1)
+			beat("unknown member", "nobody", 1)
+			beat("empty member", "", 1)
+			s.do("leave unknown member", leave(min(v, 5), g, "nobody"))
+			s.do("leave nobody", leave(min(v, 5), g))
+			s.do("leave empty", leave(min(v, 5), g, ""))
+		}
+		s.in("v%d", v).do("leave", leave(min(v, 5), group, me))
+	})
+}
+
+func staticMembers(s *session) {
+	s.coordinatorReady()
+	for v := int16(5); v <= 9; v++ {
+		group := fmt.Sprintf("static-%d", v)
+		s.in("v%d", v)
+		static := func(member, instance string) *kmsg.JoinGroupRequest {
+			r := join(v, group, member)
+			r.InstanceID, r.RebalanceTimeoutMillis = &instance, 300
+			return r
+		}
+		first, _ := s.do("first", static("", "i1")).(*kmsg.JoinGroupResponse)
+		if first == nil {
+			panic(abort{"no static member"})
+		}
+		me := first.MemberID
+		sync := syncGroup(5, group, me, 1, me, "x")
+		sync.InstanceID = ptr("i1")
+		s.do("sync", sync)
+		s.describe("stable", group)
+		second, _ := s.do("comes back", static("", "i1")).(*kmsg.JoinGroupResponse)
+		if second == nil {
+			panic(abort{"no second"})
+		}
+		s.do("sync again", syncGroup(5, group, second.MemberID, second.Generation, second.MemberID, "x"))
+		beat := func(label, member, instance string) {
+			s.do(label, at(4, &kmsg.HeartbeatRequest{Group: group, Generation: second.Generation, MemberID: member, InstanceID: ptr(instance)}))
+		}
+		beat("beat", second.MemberID, "i1")
+		beat("fenced beat", me, "i1")
+		beat("unknown instance", second.MemberID, "i2")
+		s.do("fenced join", static(me, "i1"))
+		s.do("join as unknown instance", static(second.MemberID, "i9"))
+		old := syncGroup(5, group, me, second.Generation)
+		old.InstanceID = ptr("i1")
+		s.do("fenced sync", old)
+		commit := at(7, &kmsg.OffsetCommitRequest{Group: group, Generation: second.Generation, MemberID: me, InstanceID: ptr("i1")})
+		commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "g-topic", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{}}}}
+		s.do("fenced commit", commit)
+		s.describe("later", group)
+		s.do("fenced leave", at(5, &kmsg.LeaveGroupRequest{Group: group, Members: []kmsg.LeaveGroupRequestMember{{MemberID: me, InstanceID: ptr("i1")}}}))
+		s.do("leave by instance", at(5, &kmsg.LeaveGroupRequest{Group: group, Members: []kmsg.LeaveGroupRequestMember{{InstanceID: ptr("i1")}, {InstanceID: ptr("i7")}}}))
+		s.describe("left", group)
+		s.do("bad instance", static("", ""))
+		s.do("bad instance dots", static("", ".."))
+		s.do("bad instance characters", static("", "a b"))
+	}
+}
+
+// groupFull fills a group up to group.max.size.
+func groupFull(s *session) {
+	s.coordinatorReady()
+	var others []*session
+	for i := range 5 {
+		o := s.in("member %d", i).another()
+		others = append(others, o)
+		r := join(3, "full", "")
+		r.RebalanceTimeoutMillis = 1500
+		if i == 0 {
+			o.joined("first", r)
+			continue
+		}
+		o.start("join", r)
+		s.until("size", at(5, &kmsg.DescribeGroupsRequest{Groups: []string{"full"}}), func(r kmsg.Response) bool {
+			g := r.(*kmsg.DescribeGroupsResponse).Groups
+			return len(g) == 1 && len(g[0].Members) == i+1
+		})
+	}
+	s.in("sixth").do("join", join(3, "full", ""))
+	s.do("join v9", join(9, "full", ""))
+	for _, o := range others {
+		o.close()
+	}
+}
+
+func sessionExpires(s *session) {
+	s.coordinatorReady()
+	r := join(5, "expire", "")
+	r.SessionTimeoutMillis, r.RebalanceTimeoutMillis = 6000, 6000
+	me := s.joined("a", r).MemberID
+	s.do("sync", syncGroup(5, "expire", me, 1, me, "x"))
+	s.until("gone", at(5, &kmsg.DescribeGroupsRequest{Groups: []string{"expire"}}), func(r kmsg.Response) bool {
+		return r.(*kmsg.DescribeGroupsResponse).Groups[0].State == "Empty"
+	})
+	s.do("beat", at(4, &kmsg.HeartbeatRequest{Group: "expire", Generation: 1, MemberID: me}))
+}
+
+func commitRequest(v int16, group, member string, generation int32, topic string, partitions ...kmsg.OffsetCommitRequestTopicPartition) *kmsg.OffsetCommitRequest {
+	return at(v, &kmsg.OffsetCommitRequest{
+		Group: group, Generation: generation, MemberID: member, RetentionTimeMillis: -1,
+		Topics: []kmsg.OffsetCommitRequestTopic{{Topic: topic, Partitions: partitions}},
+	})
+}
+
+func commitAt(partition int32, offset int64, metadata *string) kmsg.OffsetCommitRequestTopicPartition {
+	return kmsg.OffsetCommitRequestTopicPartition{Partition: partition, Offset: offset, Timestamp: -1, LeaderEpoch: -1, Metadata: metadata}
+}
+
+func offsetCommit(s *session) {
+	s.coordinatorReady()
+	s.createTopic("g-commit", 3)
+	s.each(8, 1, func(s *session, v int16) {
+		group := fmt.Sprintf("commit-%d", v)
+		c := func(label, group, member string, generation int32, topic string, ps ...kmsg.OffsetCommitRequestTopicPartition) {
+			s.do(label, commitRequest(v, group, member, generation, topic, ps...))
+		}
+		c("simple", group, "", -1, "g-commit", commitAt(0, 5, ptr("meta")), commitAt(1, 7, nil))
+		c("epoch", group, "", -1, "g-commit", kmsg.OffsetCommitRequestTopicPartition{Partition: 2, Offset: 9, Timestamp: -1, LeaderEpoch: 4, Metadata: ptr("")})
+		c("unknown partition", group, "", -1, "g-commit", commitAt(0, 6, nil), commitAt(9, 1, nil))
+		c("negative partition", group, "", -1, "g-commit", commitAt(-1, 1, nil))
+		c("unknown topic", group, "", -1, "g-none", commitAt(0, 1, nil))
+		c("bad topic", group, "", -1, "g/none", commitAt(0, 1, nil))
+		c("negative offset", group, "", -1, "g-commit", commitAt(0, -1, nil))
+		c("offset -100", group, "", -1, "g-commit", commitAt(2, -100, nil))
+		c("long metadata", group, "", -1, "g-commit", commitAt(0, 8, ptr(strings.Repeat("m", 65))), commitAt(1, 8, ptr(strings.Repeat("m", 64))))
+		c("no partitions", group, "", -1, "g-commit")
+		c("partition twice", group, "", -1, "g-commit", commitAt(0, 20, nil), commitAt(0, 21, nil))
+		s.do("no topics", at(v, &kmsg.OffsetCommitRequest{Group: group, Generation: -1}))
+		c("generation of nobody", group, "", 1, "g-commit", commitAt(0, 1, nil))
+		c("member of nobody", group, "m", -1, "g-commit", commitAt(0, 1, nil))
+		c("member of a missing group", group+"-none", "m", 1, "g-commit", commitAt(0, 1, nil))
+		me := s.joined("member", join(3, group, "")).MemberID
+		c("while joining", group, me, 1, "g-commit", commitAt(0, 30, nil))
+		s.do("sync", syncGroup(3, group, me, 1, me, "x"))
+		c("as member", group, me, 1, "g-commit", commitAt(0, 31, nil))
+		c("wrong generation", group, me, 2, "g-commit", commitAt(0, 32, nil))
+		c("simple into a living group", group, "", -1, "g-commit", commitAt(0, 33, nil))
+		c("unknown member", group, "who", 1, "g-commit", commitAt(0, 34, nil))
+		s.do("leave", leave(3, group, me))
+		c("simple again", group, "", -1, "g-commit", commitAt(0, 35, nil))
+		retention := commitRequest(v, group, "", -1, "g-commit", commitAt(1, 36, nil))
+		retention.RetentionTimeMillis = 1
+		s.do("retention 1 ms", retention)
+		s.do("read back", offsetFetchRequest(5, group, nil))
+	})
+}
+
+func offsetFetchRequest(v int16, group string, topics []kmsg.OffsetFetchRequestTopic) *kmsg.OffsetFetchRequest {
+	r := at(v, &kmsg.OffsetFetchRequest{Group: group, Topics: topics})
+	g := kmsg.OffsetFetchRequestGroup{Group: group, MemberEpoch: -1}
+	for _, t := range topics {
+		g.Topics = append(g.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions})
+	}
+	r.Groups = []kmsg.OffsetFetchRequestGroup{g}
+	return r
+}
+
+func offsetFetch(s *session) {
+	s.coordinatorReady()
+	s.createTopic("g-fetch", 2)
+	s.do("prepare", commitRequest(7, "of", "", -1, "g-fetch", commitAt(0, 5, ptr("meta")), kmsg.OffsetCommitRequestTopicPartition{Partition: 1, Offset: 6, LeaderEpoch: 3}))
+	type T = kmsg.OffsetFetchRequestTopic
+	s.each(9, 1, func(s *session, v int16) {
+		ask := func(label, group string, topics []T) { s.do(label, offsetFetchRequest(v, group, topics)) }
+		ask("both", "of", []T{{Topic: "g-fetch", Partitions: []int32{0, 1}}})
+		ask("unknown partition", "of", []T{{Topic: "g-fetch", Partitions: []int32{0, 9, -1}}})
+		ask("unknown topic", "of", []T{{Topic: "g-none", Partitions: []int32{0}}})
+		ask("no partitions", "of", []T{{Topic: "g-fetch"}})
+		ask("empty list", "of", []T{})
+		ask("unknown group", "of-none", []T{{Topic: "g-fetch", Partitions: []int32{0}}})
+		ask("empty group", "", []T{{Topic: "g-fetch", Partitions: []int32{0}}})
+		ask("twice", "of", []T{{Topic: "g-fetch", Partitions: []int32{0, 0}}})
+		if v >= 2 {
+			ask("all", "of", nil)
+			ask("all of an unknown group", "of-none", nil)
+		}
+		stable := offsetFetchRequest(v, "of", []T{{Topic: "g-fetch", Partitions: []int32{0}}})
+		stable.RequireStable = true
+		s.do("stable", stable)
+		if v < 8 {
+			return
+		}
+		several := offsetFetchRequest(v, "of", []T{{Topic: "g-fetch", Partitions: []int32{0}}})
+		several.Groups = append(several.Groups, kmsg.OffsetFetchRequestGroup{Group: "of-none", MemberEpoch: -1}, several.Groups[0])
+		s.do("several groups", several)
+		several.Groups = nil
+		s.doMute("no groups", several)
+		member := offsetFetchRequest(v, "of", []T{{Topic: "g-fetch", Partitions: []int32{0}}})
+		member.Groups[0].MemberID, member.Groups[0].MemberEpoch = ptr("me"), 3
+		s.do("member and epoch", member)
+	})
+}
+
+func offsetDelete(s *session) {
+	s.coordinatorReady()
+	s.createTopic("g-delete", 3)
+	s.do("prepare", commitRequest(7, "od", "", -1, "g-delete", commitAt(0, 5, nil), commitAt(1, 6, nil), commitAt(2, 7, nil)))
+	ask := func(label, group, topic string, partitions ...int32) {
+		t := kmsg.OffsetDeleteRequestTopic{Topic: topic}
+		for _, p := range partitions {
+			t.Partitions = append(t.Partitions, kmsg.OffsetDeleteRequestTopicPartition{Partition: p})
+		}
+		s.do(label, &kmsg.OffsetDeleteRequest{Group: group, Topics: []kmsg.OffsetDeleteRequestTopic{t}})
+	}
+	ask("one", "od", "g-delete", 0)
+	ask("one again", "od", "g-delete", 0)
+	ask("unknown partition", "od", "g-delete", 9)
+	ask("unknown topic", "od", "g-none", 0)
+	ask("unknown group", "od-none", "g-delete", 0)
+	ask("empty group", "", "g-delete", 0)
+	ask("no partitions", "od", "g-delete")
+	s.do("no topics", &kmsg.OffsetDeleteRequest{Group: "od"})
+	s.do("left", offsetFetchRequest(5, "od", nil))
+	me := s.joined("member", func() *kmsg.JoinGroupRequest {
+		r := join(3, "od", "")
+		r.Protocols[0].Metadata = subscription("g-delete")
+		r.Protocols = r.Protocols[:1]
+		return r
+	}()).MemberID
+	s.do("sync", syncGroup(3, "od", me, 1, me, "x"))
+	ask("subscribed", "od", "g-delete", 1)
+	s.createTopic("g-delete-2", 1)
+	s.do("other topic", commitRequest(7, "od", me, 1, "g-delete-2", commitAt(0, 5, nil)))
+	ask("not subscribed", "od", "g-delete-2", 0)
+	s.do("leave", leave(3, "od", me))
+	ask("after leave", "od", "g-delete", 1, 2)
+	strange := join(3, "od-strange", "")
+	strange.ProtocolType = "connect"
+	other := s.joined("connect", strange).MemberID
+	s.do("connect sync", func() kmsg.Request {
+		r := syncGroup(3, "od-strange", other, 1, other, "x")
+		r.ProtocolType = ptr("connect")
+		return r
+	}())
+	ask("living group of another type", "od-strange", "g-delete", 0)
+	s.do("connect leaves", leave(3, "od-strange", other))
+}
+
+func describeGroups(s *session) {
+	s.coordinatorReady()
+	me := s.joined("member", join(3, "dg-stable", "")).MemberID
+	s.do("sync", syncGroup(3, "dg-stable", me, 1, me, "x"))
+	s.createTopic("g-describe", 1)
+	s.do("commit", commitRequest(7, "dg-simple", "", -1, "g-describe", commitAt(0, 5, nil)))
+	s.each(15, 0, func(s *session, v int16) {
+		for _, ops := range []bool{false, true} {
+			r := at(v, &kmsg.DescribeGroupsRequest{Groups: []string{"dg-stable", "dg-simple", "dg-none", "", "dg-stable"}, IncludeAuthorizedOperations: ops})
+			s.in("describe v%d operations %v", v, ops).do("", r)
+		}
+		s.in("describe v%d", v).do("none", at(v, &kmsg.DescribeGroupsRequest{}))
+	})
+	s.each(16, 0, func(s *session, v int16) {
+		list := func(label string, states, types []string) {
+			resp, _ := s.quiet(at(v, &kmsg.ListGroupsRequest{StatesFilter: states, TypesFilter: types})).(*kmsg.ListGroupsResponse)
+			if resp == nil {
+				s.note(label, "no answer")
+				return
+			}
+			var found []string
+			for _, g := range resp.Groups {
+				if strings.HasPrefix(g.Group, "dg-") {
+					found = append(found, fmt.Sprint(g.Group, g.ProtocolType, g.GroupState, g.GroupType))
+				}
+			}
+			s.note("list "+label, fmt.Sprint(resp.ErrorCode, found))
+		}
+		s.in("v%d", v)
+		list("all", nil, nil)
+		list("stable", []string{"Stable"}, nil)
+		list("lower case", []string{"stable"}, nil)
+		list("empty", []string{"Empty", "Dead"}, nil)
+		list("unknown state", []string{"Strange"}, nil)
+		list("classic", nil, []string{"classic"})
+		list("Classic", nil, []string{"Classic"})
+		list("consumer", nil, []string{"consumer"})
+		list("unknown type", nil, []string{"strange"})
+	})
+	s.do("leave", leave(3, "dg-stable", me))
+}
+
+func deleteGroups(s *session) {
+	s.coordinatorReady()
+	s.createTopic("g-groups", 1)
+	s.each(42, 0, func(s *session, v int16) {
+		living := fmt.Sprintf("del-living-%d", v)
+		empty := fmt.Sprintf("del-empty-%d", v)
+		me := s.joined("member", join(3, living, "")).MemberID
+		s.do("sync", syncGroup(3, living, me, 1, me, "x"))
+		s.do("commit", commitRequest(7, empty, "", -1, "g-groups", commitAt(0, 5, nil)))
+		s.do("mixed", at(v, &kmsg.DeleteGroupsRequest{Groups: []string{living, empty, "del-none", ""}}))
+		s.do("again", at(v, &kmsg.DeleteGroupsRequest{Groups: []string{empty, empty}}))
+		s.do("none", at(v, &kmsg.DeleteGroupsRequest{}))
+		s.do("offsets gone", offsetFetchRequest(5, empty, nil))
+		s.do("leave", leave(3, living, me))
+		s.do("now", at(v, &kmsg.DeleteGroupsRequest{Groups: []string{living}}))
+		s.describe("describe", living)
+	})
+}
+
+func emptyGroupID(s *session) {
+	s.coordinatorReady()
+	s.createTopic("g-nameless", 1)
+	s.each(11, 0, func(s *session, v int16) { s.do("join", join(v, "", "")) })
+	s.each(14, 0, func(s *session, v int16) { s.do("sync", syncGroup(v, "", "m", 1)) })
+	s.each(12, 0, func(s *session, v int16) { s.do("beat", at(v, &kmsg.HeartbeatRequest{MemberID: "m"})) })
+	s.each(13, 0, func(s *session, v int16) { s.do("leave", leave(v, "", "m")) })
+	s.each(8, 1, func(s *session, v int16) {
+		s.do("commit", commitRequest(v, "", "", -1, "g-nameless", commitAt(0, 5, nil)))
+		s.do("commit as member", commitRequest(v, "", "m", 1, "g-nameless", commitAt(0, 5, nil)))
+	})
+	s.do("describe", at(5, &kmsg.DescribeGroupsRequest{Groups: []string{""}}))
+	s.do("delete", at(2, &kmsg.DeleteGroupsRequest{Groups: []string{""}}))
+}
