@@ -66,3 +66,41 @@ func appendFrameHeader(dst []byte, correlationID int32, flexible bool) []byte {
 func patchFrameSize(frame []byte, more int) {
 	binary.BigEndian.PutUint32(frame, uint32(len(frame)-4+more))
 }
+
+// AppendRequest appends a whole request frame (size, header v0 to v2, body) to dst, in the version the request carries. An empty client id
+// goes out as such and not as null.
+func AppendRequest(dst []byte, correlationID int32, clientID string, req kmsg.Request) []byte {
+	start := len(dst)
+	w := writer{out: append(dst, 0, 0, 0, 0)}
+	w.int16(req.Key())
+	w.int16(req.GetVersion())
+	w.int32(correlationID)
+	if req.Key() != keyControlledShutdown || req.GetVersion() != 0 {
+		w.string(clientID)
+	}
+	w.flexible = req.IsFlexible()
+	w.noTags()
+	w.out = req.AppendTo(w.out)
+	patchFrameSize(w.out[start:], 0)
+	return w.out
+}
+
+// DecodeResponse reads the response frame (without its size field) that answers req. The result aliases frame where it holds bytes.
+func DecodeResponse(frame []byte, correlationID int32, req kmsg.Request) (kmsg.Response, error) {
+	r := reader{buf: frame}
+	id := r.int32()
+	r.flexible = responseHeaderFlexible(req.Key(), req.GetVersion())
+	r.skipTags()
+	if r.err != nil {
+		return nil, fmt.Errorf("response header: %w", r.err)
+	}
+	if id != correlationID {
+		return nil, fmt.Errorf("response with correlation id %d where %d is due", id, correlationID)
+	}
+	resp := req.ResponseKind()
+	resp.SetVersion(req.GetVersion())
+	if err := resp.ReadFrom(frame[r.off:]); err != nil {
+		return nil, fmt.Errorf("response body: %w", err)
+	}
+	return resp, nil
+}
