@@ -8,6 +8,12 @@ import java.io.PrintStream;
 import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.net.URL;
+import java.net.URLClassLoader;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
 import java.security.Permission;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -77,6 +83,10 @@ public final class ToolServer {
         }
     }
 
+    private static ClassLoader libraries; // clients, Scala, logging: shared by all runs
+    private static URL[] programs;        // the jars with the tools' own classes: loaded anew by each run
+
+    /** Takes the folder with the release's jars. */
     public static void main(String[] args) throws Exception {
         DataInputStream requests = new DataInputStream(System.in);
         DataOutputStream answers = new DataOutputStream(System.out);
@@ -85,6 +95,7 @@ public final class ToolServer {
         System.setOut(new PrintStream(out, true));
         System.setErr(new PrintStream(err, true));
         System.setSecurityManager(new ExitGuard());
+        openJars(Paths.get(args[0]));
         while (true) {
             int timeoutMs;
             try {
@@ -108,12 +119,29 @@ public final class ToolServer {
         }
     }
 
+    /** Splits the jars: a tool may keep state in static fields, as a process of its own can afford to. */
+    private static void openJars(Path folder) throws IOException {
+        List<URL> shared = new ArrayList<>();
+        List<URL> own = new ArrayList<>();
+        try (DirectoryStream<Path> jars = Files.newDirectoryStream(folder, "*.jar")) {
+            for (Path jar : jars) {
+                String name = jar.getFileName().toString();
+                (name.startsWith("kafka_") || name.startsWith("kafka-tools-") ? own : shared).add(jar.toUri().toURL());
+            }
+        }
+        libraries = new URLClassLoader(shared.toArray(new URL[0]), ToolServer.class.getClassLoader());
+        programs = own.toArray(new URL[0]);
+        Thread.currentThread().setContextClassLoader(libraries);
+    }
+
     private static int runTool(Run run, String[] line, int timeoutMs) throws Exception {
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMs);
         Set<Thread> before = new HashSet<>(hooks().keySet());
         Thread tool = new Thread(() -> {
             RUN.set(run);
-            run.end(callMain(line));
+            ClassLoader fresh = new URLClassLoader(programs, libraries);
+            Thread.currentThread().setContextClassLoader(fresh);
+            run.end(callMain(fresh, line));
         }, "tool");
         tool.setDaemon(true);
         tool.start();
@@ -130,11 +158,11 @@ public final class ToolServer {
     }
 
     /** Calls main as the java command does: an exception goes to standard error and makes the exit code 1. */
-    private static int callMain(String[] line) {
+    private static int callMain(ClassLoader loader, String[] line) {
         String[] args = new String[line.length - 1];
         System.arraycopy(line, 1, args, 0, args.length);
         try {
-            Method main = Class.forName(line[0]).getMethod("main", String[].class);
+            Method main = Class.forName(line[0], true, loader).getMethod("main", String[].class);
             main.invoke(null, (Object) args);
             return 0;
         } catch (InvocationTargetException e) {

@@ -102,7 +102,7 @@ func (s *ToolServer) startLocked() error {
 	}
 	args := append(s.release.javaOptions(JVM{Options: []string{
 		"-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.security.manager=allow", "--add-opens=java.base/java.lang=ALL-UNNAMED",
-	}}), "-cp", classes+string(os.PathListSeparator)+s.release.ClassPath(), "ToolServer")
+	}}), "-cp", classes, "ToolServer", s.release.libs())
 	jvm := exec.Command("java", args...)
 	// The JVM's own warnings (about the security manager) would only confuse.
 	input, err := jvm.StdinPipe()

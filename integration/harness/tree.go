@@ -1,0 +1,63 @@
+package harness
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// A Tree reads and writes the znodes of one cluster.
+type Tree struct {
+	t      testing.TB
+	conn   *zk.Conn
+	chroot string
+}
+
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
+// ZooKeeperTree opens a session to what zookeeper.connect names, closed at the test's end.
+func ZooKeeperTree(t testing.TB, connect string) *Tree {
+	t.Helper()
+	addr, chroot, _ := strings.Cut(connect, "/")
+	conn, _, err := zk.Connect([]string{addr}, 10*time.Second, zk.WithLogger(silent{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	if chroot != "" {
+		chroot = "/" + chroot
+	}
+	return &Tree{t: t, conn: conn, chroot: chroot}
+}
+
+// Exists says whether there is such a znode.
+func (tree *Tree) Exists(path string) bool {
+	tree.t.Helper()
+	exists, _, err := tree.conn.Exists(tree.chroot + path)
+	if err != nil {
+		tree.t.Fatalf("znode %s: %v", path, err)
+	}
+	return exists
+}
+
+// Get is the data and the metadata of a znode that must exist.
+func (tree *Tree) Get(path string) (string, *zk.Stat) {
+	tree.t.Helper()
+	data, stat, err := tree.conn.Get(tree.chroot + path)
+	if err != nil {
+		tree.t.Fatalf("znode %s: %v", path, err)
+	}
+	return string(data), stat
+}
+
+// Set overwrites a znode that must exist.
+func (tree *Tree) Set(path, data string) {
+	tree.t.Helper()
+	if _, err := tree.conn.Set(tree.chroot+path, []byte(data), -1); err != nil {
+		tree.t.Fatalf("znode %s: %v", path, err)
+	}
+}
