@@ -1,0 +1,201 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"sync"
+)
+
+// epochEntry says that a leader epoch begins at an offset.
+type epochEntry struct {
+	epoch int32
+	start int64
+}
+
+// epochCache is leader-epoch-checkpoint in memory (LeaderEpochFileCache): epochs and starts rise strictly. Changes are
+// made in memory, where an append can afford it, and stored by save.
+type epochCache struct {
+	path string
+
+	mu struct {
+		sync.Mutex
+		entries []epochEntry
+		changes int64 // counts changes
+	}
+	file struct {
+		sync.Mutex
+		saved int64 // changes that the file has
+	}
+}
+
+// errEpochsDamaged: the file is there and makes no sense.
+var errEpochsDamaged = errors.New("leader epoch checkpoint is damaged")
+
+// loadEpochCache reads the file. found is false when it is missing or damaged; then the cache is empty and damage is
+// returned as errEpochsDamaged.
+func loadEpochCache(dir string) (c *epochCache, found bool, err error) {
+	c = &epochCache{path: filepath.Join(dir, leaderEpochFile)}
+	data, err := readSmallFile(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, false, nil
+	}
+	if err != nil {
+		return c, false, err
+	}
+	if c.mu.entries, err = parseEpochs(data); err != nil {
+		c.mu.entries = nil
+		return c, false, fmt.Errorf("%w: %w", errEpochsDamaged, err)
+	}
+	return c, true, nil
+}
+
+func parseEpochs(data []byte) ([]epochEntry, error) {
+	var entries []epochEntry
+	err := parseCheckpoint(data, func(f []string) error {
+		if len(f) != 2 {
+			return errors.New("not <epoch> <start offset>")
+		}
+		epoch, err1 := strconv.ParseInt(f[0], 10, 32)
+		start, err2 := strconv.ParseInt(f[1], 10, 64)
+		if err1 != nil || err2 != nil || epoch < 0 || start < 0 {
+			return errors.New("not <epoch> <start offset>")
+		}
+		e := epochEntry{int32(epoch), start}
+		if n := len(entries); n > 0 && (entries[n-1].epoch >= e.epoch || entries[n-1].start >= e.start) {
+			return errors.New("epochs and offsets must rise")
+		}
+		entries = append(entries, e)
+		return nil
+	})
+	return entries, err
+}
+
+// assign records that epoch begins at start. Entries that contradict it, being of this or a later epoch or offset, give
+// way; a known epoch keeps an earlier start. It reports whether anything changed.
+func (c *epochCache) assign(epoch int32, start int64) bool {
+	if epoch < 0 || start < 0 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.mu.entries)
+	if n > 0 && c.mu.entries[n-1].epoch == epoch && c.mu.entries[n-1].start <= start {
+		return false
+	}
+	for n > 0 && (c.mu.entries[n-1].epoch >= epoch || c.mu.entries[n-1].start >= start) {
+		n--
+	}
+	c.mu.entries = append(c.mu.entries[:n], epochEntry{epoch, start})
+	c.mu.changes++
+	return true
+}
+
+// latest is the last epoch, -1 when there is none.
+func (c *epochCache) latest() int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := len(c.mu.entries); n > 0 {
+		return c.mu.entries[n-1].epoch
+	}
+	return noEpoch
+}
+
+// endOffset answers OffsetForLeaderEpoch (KIP-279): the largest epoch not above the one asked for, and where it ends.
+// (-1, -1) when the epoch is unknown or later than all known. For one that is earlier than all known: that epoch
+// itself, ending where the first known begins.
+func (c *epochCache) endOffset(asked int32, logEnd int64) (epoch int32, end int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.mu.entries)
+	if asked < 0 || n == 0 || asked > c.mu.entries[n-1].epoch {
+		return noEpoch, -1
+	}
+	if asked == c.mu.entries[n-1].epoch {
+		return asked, logEnd
+	}
+	epoch = asked
+	for _, e := range c.mu.entries {
+		if e.epoch > asked {
+			return epoch, e.start
+		}
+		epoch = e.epoch
+	}
+	return epoch, logEnd
+}
+
+// forOffset is the epoch that an offset was written in, -1 when unknown.
+func (c *epochCache) forOffset(offset int64) int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := len(c.mu.entries) - 1; i >= 0; i-- {
+		if c.mu.entries[i].start <= offset {
+			return c.mu.entries[i].epoch
+		}
+	}
+	return noEpoch
+}
+
+// truncateTail drops the epochs that begin at or behind offset.
+func (c *epochCache) truncateTail(offset int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.mu.entries)
+	for n > 0 && c.mu.entries[n-1].start >= offset {
+		n--
+	}
+	if n < len(c.mu.entries) {
+		c.mu.entries = c.mu.entries[:n]
+		c.mu.changes++
+	}
+}
+
+// truncateHead drops the epochs that end before offset; the one that offset lies in begins there now.
+func (c *epochCache) truncateHead(offset int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for n < len(c.mu.entries) && c.mu.entries[n].start <= offset {
+		n++
+	}
+	if n == 0 || n == 1 && c.mu.entries[0].start == offset {
+		return
+	}
+	c.mu.entries = c.mu.entries[n-1:]
+	c.mu.entries[0].start = offset
+	c.mu.changes++
+}
+
+// clear drops all epochs.
+func (c *epochCache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.entries = nil
+	c.mu.changes++
+}
+
+// save stores the epochs when they have changed since the last time. It syncs, so it runs outside the log's lock.
+func (c *epochCache) save() error {
+	c.file.Lock()
+	defer c.file.Unlock()
+	c.mu.Lock()
+	changes := c.mu.changes
+	var data []byte
+	if changes != c.file.saved {
+		data = fmt.Appendf(nil, "%d\n%d\n", checkpointVersion, len(c.mu.entries))
+		for _, e := range c.mu.entries {
+			data = fmt.Appendf(data, "%d %d\n", e.epoch, e.start)
+		}
+	}
+	c.mu.Unlock()
+	if data == nil {
+		return nil
+	}
+	if err := writeFileAtomic(c.path, data); err != nil {
+		return err
+	}
+	c.file.saved = changes
+	return nil
+}

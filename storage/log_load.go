@@ -1,0 +1,473 @@
+package storage
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gregor/protocol"
+)
+
+// loadState is what the checkpoints of the log directory say about a log.
+type loadState struct {
+	clean         bool  // the directory was shut down cleanly: the log's bytes are taken as they are
+	recoveryPoint int64 // everything below is durable
+	logStart      int64 // 0 when the checkpoint has none
+	highWatermark int64 // -1 when the checkpoint has none
+}
+
+// loadLog opens the log in a partition's directory (LogLoader). After a clean stop it reads names, the last index entry and
+// a few batch headers; otherwise recover checks everything from the recovery point on.
+func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, st loadState) (*Log, error) {
+	l := &Log{tp: tp, dir: d, manager: m, path: filepath.Join(d.path, tp.String())}
+	l.config.Store(m.cfg.topicConfig(tp.Topic))
+	l.mu.lastSnapshot, l.mu.lastFlushMs = -1, m.nowMs()
+	l.firstUnstable.Store(math.MaxInt64)
+
+	segments, err := l.listSegments()
+	if err != nil {
+		return nil, err
+	}
+	if len(segments) == 0 {
+		s := newSegment(l.path, st.logStart, 0, m.nowMs())
+		s.mu.absent = true
+		segments = append(segments, s)
+	}
+	l.segments.Store(&segmentList{segments})
+	defer func() {
+		if err != nil {
+			for _, s := range l.segments.Load().list {
+				s.discard()
+			}
+		}
+	}()
+	if err = l.loadMetadata(); err != nil {
+		return nil, err
+	}
+	if err = l.loadContent(st); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// loadMetadata reads partition.metadata and leader-epoch-checkpoint. Damage is reported and repaired, not fatal.
+func (l *Log) loadMetadata() error {
+	id, err := readPartitionMetadata(l.path)
+	if err != nil && isEnvironment(err) {
+		return err
+	}
+	if err != nil {
+		l.warn("partition.metadata is damaged; it is written anew with the topic id that the controller sends", "error", err)
+	} else if !id.IsZero() {
+		l.topicID.Store(&id)
+	}
+	return nil
+}
+
+// loadContent finds the end of the log and builds everything that follows from its batches.
+func (l *Log) loadContent(st loadState) error {
+	epochs, found, err := loadEpochCache(l.path)
+	if err != nil && !errors.Is(err, errEpochsDamaged) {
+		return err
+	}
+	if err != nil {
+		l.warn("building the leader epochs anew", "error", err)
+	}
+	l.epochs = epochs
+	start := max(st.logStart, l.segments.Load().list[0].base)
+	l.logStart.Store(start)
+
+	var producers *producerState
+	if !st.clean {
+		if producers, err = l.recover(st.recoveryPoint); err != nil {
+			return err
+		}
+	}
+	end, err := l.findEnd()
+	if err != nil {
+		return err
+	}
+	if end < 0 { // the marker of a clean stop lied: the last segment does not end with a batch
+		l.warn("the active segment has an incomplete tail although the log directory was shut down cleanly")
+		if producers, err = l.recover(l.segments.Load().active().base); err != nil {
+			return err
+		}
+		if end, err = l.findEnd(); err != nil {
+			return err
+		}
+	}
+	l.tail.reset(l.segments.Load().active(), end)
+	l.logEnd.Store(end)
+	l.recoveryPoint.Store(min(st.recoveryPoint, end))
+	if st.clean {
+		l.recoveryPoint.Store(end)
+	}
+	if end < start {
+		l.warn(fmt.Sprintf("the log ends at %d, before its start offset %d: starting empty at the latter", end, start))
+		l.highWatermark.Store(end)
+		return l.startAtLocked(start)
+	}
+	l.highWatermark.Store(max(min(st.highWatermark, end), start))
+	if err := l.loadEpochs(found, start, end); err != nil {
+		return err
+	}
+	return l.loadProducers(producers)
+}
+
+// findEnd is the log end offset, or -1 when the active segment ends with something else than a whole batch.
+func (l *Log) findEnd() (int64, error) {
+	s := l.segments.Load().active()
+	size := s.size.Load()
+	if size == 0 {
+		return s.base, nil
+	}
+	f, err := s.open()
+	if err != nil {
+		return 0, err
+	}
+	if err := s.openIndexes(int64(l.Config().IndexIntervalBytes)); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.max, s.mu.maxOffset, err = s.mu.times.lastEntry(); err != nil {
+		return 0, err
+	}
+	s.mu.maxKnown = true
+	from, err := s.mu.index.lastPosition(size)
+	if err != nil {
+		return 0, err
+	}
+	end, err := s.scanEnd(f, from, size)
+	if end < 0 && err == nil && from > 0 {
+		end, err = s.scanEnd(f, 0, size) // the index may be what is wrong
+	}
+	return end, err
+}
+
+// scanEnd walks from a position to the end of the segment, of which it returns the next offset; -1 when it ends badly.
+// The caller holds s.mu.
+func (s *segment) scanEnd(f *os.File, from, size int64) (int64, error) {
+	first := newBatchScanner(f, 0, size)
+	defer first.done()
+	var h batchHeader
+	if ok, err := first.next(&h); err != nil || !ok {
+		return -1, err
+	}
+	s.firstTimestamp = h.maxTimestamp
+	scan := newBatchScanner(f, from, size)
+	defer scan.done()
+	end := int64(-1)
+	for {
+		ok, err := scan.next(&h)
+		if err != nil {
+			return -1, err
+		}
+		if !ok || h.lastOffset < max(end, s.base) {
+			break
+		}
+		end = h.lastOffset + 1
+		if h.maxTimestamp > s.mu.max {
+			s.mu.max, s.mu.maxOffset = h.maxTimestamp, h.lastOffset
+		}
+	}
+	if scan.pos < size {
+		return -1, nil
+	}
+	return end, nil
+}
+
+// loadEpochs fits the epoch cache to the log, or builds it from the batches when its file was missing or damaged.
+func (l *Log) loadEpochs(found bool, start, end int64) error {
+	if !found {
+		err := l.eachHeader(start, end, func(h *batchHeader, _ *segment) error {
+			if h.leaderEpoch > l.epochs.latest() {
+				l.epochs.assign(h.leaderEpoch, max(h.baseOffset, start))
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	l.epochs.truncateTail(end + 1) // an epoch may begin at the log end: this broker was leader and nothing came
+	l.epochs.truncateHead(start)
+	return l.epochs.save()
+}
+
+// eachHeader calls fn for the batches that hold offsets in [from, to).
+func (l *Log) eachHeader(from, to int64, fn func(*batchHeader, *segment) error) error {
+	list := l.segments.Load()
+	for i := max(list.floor(from), 0); i < len(list.list); i++ {
+		s := list.list[i]
+		if s.base >= to || s.size.Load() == 0 {
+			continue
+		}
+		if err := l.eachHeaderOf(s, from, to, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Log) eachHeaderOf(s *segment, from, to int64, fn func(*batchHeader, *segment) error) error {
+	f, err := s.acquire()
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	position := int64(0)
+	if from > s.base {
+		if err := s.openIndexes(int64(l.Config().IndexIntervalBytes)); err != nil {
+			return err
+		}
+		if position, err = s.positionOf(f, from, s.size.Load()); err != nil {
+			return err
+		}
+	}
+	scan := newBatchScanner(f, position, s.size.Load())
+	defer scan.done()
+	var h batchHeader
+	for {
+		ok, err := scan.next(&h)
+		if err != nil || !ok || h.baseOffset >= to {
+			return err
+		}
+		if err := fn(&h, s); err != nil {
+			return err
+		}
+	}
+}
+
+// loadProducers takes the state that recovery has built, or reads the newest snapshot and the batches behind it. Snapshots
+// that no segment needs go.
+func (l *Log) loadProducers(recovered *producerState) error {
+	end := l.logEnd.Load()
+	offsets, err := snapshotOffsets(l.path)
+	if err != nil {
+		return err
+	}
+	list := l.segments.Load()
+	for i, o := range offsets {
+		_, segmentHasIt := slices.BinarySearchFunc(list.list, o, func(s *segment, o int64) int { return cmp.Compare(s.base, o) })
+		if o > end || !segmentHasIt && i < len(offsets)-1 {
+			if err := removeIfExists(snapshotPath(l.path, o)); err != nil {
+				return err
+			}
+		}
+	}
+	if recovered != nil {
+		l.mu.producers, l.mu.lastSnapshot = *recovered, -1
+	} else {
+		state, newest, err := l.buildProducers(list, l.logStart.Load(), end)
+		if err != nil {
+			return err
+		}
+		l.mu.producers, l.mu.lastSnapshot = state, newest
+	}
+	l.mu.producers.replicated(l.highWatermark.Load())
+	l.publishUnstableLocked()
+	return nil
+}
+
+// buildProducers reads the newest usable snapshot at or below end and applies the batches between it and end. Without a
+// snapshot all batches from start on count. newest is the offset of that snapshot when nothing had to be added to it, else -1.
+func (l *Log) buildProducers(list *segmentList, start, end int64) (state producerState, newest int64, err error) {
+	offsets, err := snapshotOffsets(l.path)
+	if err != nil {
+		return state, -1, err
+	}
+	from, newest := start, int64(-1)
+	for _, o := range slices.Backward(offsets) {
+		if o > end {
+			continue
+		}
+		data, err := readSmallFile(snapshotPath(l.path, o))
+		if err == nil {
+			state, err = decodeSnapshot(data)
+		}
+		if err == nil {
+			from, newest = max(o, start), o
+			break
+		}
+		if isEnvironment(err) {
+			return state, -1, err
+		}
+		l.warn("producer snapshot is unreadable and not used", "file", snapshotPath(l.path, o), "error", err)
+		if err := removeIfExists(snapshotPath(l.path, o)); err != nil {
+			return state, -1, err
+		}
+	}
+	state.expire(l.manager.nowMs(), l.manager.cfg.ProducerIDExpirationMs())
+	if from >= end {
+		return state, newest, nil
+	}
+	err = l.eachHeader(from, end, func(h *batchHeader, s *segment) error {
+		if h.producerID < 0 {
+			return nil
+		}
+		f, err := s.open()
+		if err != nil {
+			return err
+		}
+		marker, err := readTxnMarker(f, h)
+		if err != nil {
+			return err
+		}
+		return applyBatch(&state, h, marker, nil)
+	})
+	return state, -1, err
+}
+
+// listSegments reads the partition's directory: it finishes or undoes what a crash interrupted, and returns the segments by
+// rising base. Index files without a log file go.
+func (l *Log) listSegments() ([]*segment, error) {
+	if err := l.finishSwaps(); err != nil {
+		return nil, err
+	}
+	names, err := readDirNames(l.path)
+	if err != nil {
+		return nil, err
+	}
+	var segments []*segment
+	bases := map[int64]bool{}
+	for _, name := range names {
+		base, ok := parseOffsetFileName(name, logSuffix)
+		if !ok {
+			continue
+		}
+		st, err := os.Stat(filepath.Join(l.path, name))
+		if err != nil {
+			return nil, err
+		}
+		bases[base] = true
+		segments = append(segments, newSegment(l.path, base, st.Size(), st.ModTime().UnixMilli()))
+	}
+	for _, name := range names {
+		for _, suffix := range []string{indexSuffix, timeIndexSuffix, txnIndexSuffix} {
+			if base, ok := parseOffsetFileName(name, suffix); ok && !bases[base] {
+				l.warn("removing an index without a log file", "file", name)
+				if err := removeIfExists(filepath.Join(l.path, name)); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	slices.SortFunc(segments, func(a, b *segment) int { return cmp.Compare(a.base, b.base) })
+	return segments, nil
+}
+
+// finishSwaps applies Kafka's rules for what a compaction or a segment split leaves behind when it is interrupted: .deleted and
+// .cleaned files go; complete .swap logs take the place of the segments in their range, unless a .cleaned file
+// shows that the set of them was not complete.
+func (l *Log) finishSwaps() error {
+	names, err := readDirNames(l.path)
+	if err != nil {
+		return err
+	}
+	smallestCleaned := int64(math.MaxInt64)
+	var swaps []string
+	for _, name := range names {
+		switch {
+		case strings.HasSuffix(name, cleanedSuffix):
+			if o, ok := leadingOffset(name); ok {
+				smallestCleaned = min(smallestCleaned, o)
+			}
+			fallthrough
+		case strings.HasSuffix(name, deletedSuffix):
+			err = removeIfExists(filepath.Join(l.path, name))
+		case strings.HasSuffix(name, swapSuffix):
+			swaps = append(swaps, name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	swaps = slices.DeleteFunc(swaps, func(name string) bool {
+		o, _ := leadingOffset(name)
+		if o < smallestCleaned {
+			return false
+		}
+		err = errors.Join(err, removeIfExists(filepath.Join(l.path, name)))
+		return true
+	})
+	if err != nil || len(swaps) == 0 {
+		return err
+	}
+	return l.swapIn(swaps, names)
+}
+
+// swapIn replaces the segments that the .swap logs cover, and gives the .swap files their final names.
+func (l *Log) swapIn(swaps, names []string) error {
+	from, to := int64(math.MaxInt64), int64(0)
+	for _, name := range swaps {
+		base, ok := parseOffsetFileName(name, logSuffix+swapSuffix)
+		if !ok {
+			continue
+		}
+		end, err := l.swapEnd(name, base)
+		if err != nil {
+			return err
+		}
+		from, to = min(from, base), max(to, end)
+	}
+	for _, name := range names {
+		if o, ok := leadingOffset(name); ok && o >= from && o < to && isSegmentFile(name) {
+			if err := removeIfExists(filepath.Join(l.path, name)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, name := range swaps {
+		path := filepath.Join(l.path, name)
+		l.info("completing the swap of a segment", "file", name)
+		if err := os.Rename(path, strings.TrimSuffix(path, swapSuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return syncDir(l.path)
+}
+
+// swapEnd is the offset behind the last batch of a .swap log.
+func (l *Log) swapEnd(name string, base int64) (int64, error) {
+	f, err := os.Open(filepath.Join(l.path, name))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	scan := newBatchScanner(f, 0, st.Size())
+	defer scan.done()
+	end := base
+	for {
+		var h batchHeader
+		ok, err := scan.next(&h)
+		if err != nil || !ok {
+			return end, err
+		}
+		end = max(end, h.lastOffset+1)
+	}
+}
+
+// leadingOffset is the offset that a segment file's name begins with, whatever its suffixes.
+func leadingOffset(name string) (int64, bool) {
+	digits, _, _ := strings.Cut(name, ".")
+	return parseOffsetFileName(digits, "")
+}
+
+func isSegmentFile(name string) bool {
+	switch filepath.Ext(name) {
+	case logSuffix, indexSuffix, timeIndexSuffix, txnIndexSuffix:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,278 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gregor/protocol"
+)
+
+// Manager owns the log directories and all logs in them.
+type Manager struct {
+	cfg  ManagerConfig
+	dirs []*logDir
+
+	creation sync.Mutex // one GetOrCreate or Delete at a time; taken before mu
+	mu       struct {
+		sync.RWMutex
+		logs map[protocol.TopicPartition]*Log
+	}
+	background background
+}
+
+// Open locks every directory, creating missing ones, and reads meta.properties. A directory that cannot be used goes
+// offline; when none is left, or one is in use by another process, or a meta.properties is not version 0, Open fails. No log is
+// loaded yet.
+func Open(cfg ManagerConfig) (*Manager, error) {
+	m := &Manager{cfg: cfg.withDefaults()}
+	m.mu.logs = map[protocol.TopicPartition]*Log{}
+	m.background.init(m)
+	for _, path := range slices.Compact(slices.Clone(cfg.Dirs)) {
+		d, locked, err := openLogDir(m, path)
+		m.dirs = append(m.dirs, d)
+		if err == nil {
+			err = d.readMeta()
+			locked = err != nil && !isEnvironment(err)
+		}
+		if locked {
+			m.Close(false)
+			return nil, err
+		}
+		if err != nil {
+			d.fail(err)
+		}
+	}
+	if !slices.ContainsFunc(m.dirs, func(d *logDir) bool { return d.err() == nil }) {
+		m.Close(false)
+		return nil, fmt.Errorf("shutting down because none of the specified log dirs from %s can be created or validated",
+			strings.Join(cfg.Dirs, ", "))
+	}
+	return m, nil
+}
+
+func (d *logDir) readMeta() error {
+	p, err := readMetaProperties(d.path)
+	if err == nil {
+		d.meta.Store(&p)
+	}
+	return err
+}
+
+// Meta returns meta.properties of each online directory, by directory.
+func (m *Manager) Meta() map[string]MetaProperties {
+	metas := map[string]MetaProperties{}
+	for _, d := range m.dirs {
+		if d.err() == nil {
+			metas[d.path] = *d.meta.Load()
+		}
+	}
+	return metas
+}
+
+// WriteMeta writes meta.properties where it is missing or differs. Other keys in the file stay. A directory where that is
+// impossible goes offline; the error is for when none is left.
+func (m *Manager) WriteMeta(p MetaProperties) error {
+	var failed error
+	online := 0
+	for _, d := range m.dirs {
+		if d.err() != nil {
+			continue
+		}
+		had := d.meta.Load()
+		if had.Present && had.ClusterID == p.ClusterID && had.BrokerID == p.BrokerID {
+			online++
+			continue
+		}
+		next := MetaProperties{ClusterID: p.ClusterID, BrokerID: p.BrokerID, Present: true, other: had.other}
+		if err := writeFileAtomic(filepath.Join(d.path, metaPropertiesFile), formatMetaProperties(next, m.cfg.Clock())); err != nil {
+			failed = d.fail(err)
+			continue
+		}
+		d.meta.Store(&next)
+		online++
+	}
+	if online == 0 {
+		return failed
+	}
+	return nil
+}
+
+func (m *Manager) nowMs() int64 { return m.cfg.Clock().UnixMilli() }
+
+func (m *Manager) info(format string, args ...any) {
+	m.cfg.Logger("kafka.log.LogManager").Info(fmt.Sprintf(format, args...))
+}
+
+func (m *Manager) warn(format string, args ...any) {
+	m.cfg.Logger("kafka.log.LogManager").Warn(fmt.Sprintf(format, args...))
+}
+
+// Get returns nil when there is no such log online.
+func (m *Manager) Get(tp protocol.TopicPartition) *Log {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.mu.logs[tp]
+}
+
+// Logs lists all online logs.
+func (m *Manager) Logs() []*Log {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	list := make([]*Log, 0, len(m.mu.logs))
+	for _, l := range m.mu.logs {
+		list = append(list, l)
+	}
+	return list
+}
+
+// CreateOptions is for GetOrCreate.
+type CreateOptions struct {
+	TopicID protocol.TopicID // zero: none is written
+	IsNew   bool             // may be created although a directory is offline (LeaderAndIsr isNew)
+}
+
+// GetOrCreate returns the log, creating its directory on the online log directory that has the fewest logs. ErrStorage
+// when it may live on an offline directory, or cannot be created anywhere.
+func (m *Manager) GetOrCreate(tp protocol.TopicPartition, o CreateOptions) (*Log, error) {
+	if l := m.Get(tp); l != nil {
+		return l, nil
+	}
+	m.creation.Lock()
+	defer m.creation.Unlock()
+	if l := m.Get(tp); l != nil {
+		return l, nil
+	}
+	if !o.IsNew && m.HasOfflineDirs() {
+		return nil, fmt.Errorf("%w: cannot create the log of %s, it may be in a directory that is offline", ErrStorage, tp)
+	}
+	failed := error(ErrStorage)
+	for _, d := range m.leastLoaded() {
+		l, err := m.create(d, tp, o)
+		if err == nil {
+			return l, nil
+		}
+		failed = d.fail(fmt.Errorf("create the log of %s: %w", tp, err))
+	}
+	return nil, failed
+}
+
+// leastLoaded lists the online directories, the one with the fewest logs first.
+func (m *Manager) leastLoaded() []*logDir {
+	count := map[*logDir]int{}
+	for _, l := range m.Logs() {
+		count[l.dir]++
+	}
+	dirs := slices.DeleteFunc(slices.Clone(m.dirs), func(d *logDir) bool { return d.err() != nil })
+	slices.SortStableFunc(dirs, func(a, b *logDir) int { return count[a] - count[b] })
+	return dirs
+}
+
+func (m *Manager) create(d *logDir, tp protocol.TopicPartition, o CreateOptions) (*Log, error) {
+	path := filepath.Join(d.path, tp.String())
+	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	if err := syncDir(d.path); err != nil {
+		return nil, err
+	}
+	l, err := m.loadLog(d, tp, loadState{clean: true, highWatermark: -1})
+	if err != nil {
+		return nil, err
+	}
+	if err := l.SetTopicID(o.TopicID); err != nil && !errors.Is(err, protocol.InconsistentTopicID) {
+		return nil, err
+	}
+	m.add(l)
+	overridden := l.Config().Overridden
+	if overridden == "" {
+		overridden = "{}"
+	}
+	m.info("Created log for partition %s in %s with properties %s", tp, path, overridden)
+	return l, nil
+}
+
+// add makes a log known, unless its directory has failed meanwhile.
+func (m *Manager) add(l *Log) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.logs[l.tp] = l
+}
+
+// Delete renames the log's directory to its -delete name at once, and removes it after file.delete.delay.ms. A log that does not
+// exist is no error.
+func (m *Manager) Delete(tp protocol.TopicPartition) error {
+	m.creation.Lock()
+	defer m.creation.Unlock()
+	m.mu.Lock()
+	l := m.mu.logs[tp]
+	delete(m.mu.logs, tp)
+	m.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	if err := l.usable(); err != nil {
+		return err
+	}
+	path := filepath.Join(l.dir.path, deleteDirName(tp))
+	if err := l.moveAway(path); err != nil {
+		return l.dir.fail(err)
+	}
+	m.info("Log for partition %s is renamed to %s and is scheduled for deletion", tp, path)
+	m.removeLater([]string{path}, time.Duration(l.Config().FileDeleteDelayMs)*time.Millisecond)
+	return nil
+}
+
+// moveAway closes the log and renames its directory.
+func (l *Log) moveAway(path string) error {
+	l.flushMu.Lock()
+	defer l.flushMu.Unlock()
+	l.mu.Lock()
+	l.closed.Store(true)
+	for _, s := range l.segments.Load().list {
+		s.gone.Store(true)
+		s.release()
+	}
+	err := os.Rename(l.path, path)
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return syncDir(l.dir.path)
+}
+
+// UpdateConfig applies a new effective configuration to all logs of a topic.
+func (m *Manager) UpdateConfig(topic string, c LogConfig) {
+	for _, l := range m.Logs() {
+		if l.tp.Topic == topic {
+			l.config.Store(&c)
+		}
+	}
+}
+
+// dirFailed closes the logs of a directory that went offline and then tells the broker, on a goroutine that Close waits for.
+func (m *Manager) dirFailed(d *logDir, err error) {
+	m.background.wg.Add(1)
+	go func() {
+		defer m.background.wg.Done()
+		m.cfg.Logger("kafka.log.LogManager").Error(fmt.Sprintf("Stopping serving logs in dir %s", d.path), "error", err)
+		m.mu.Lock()
+		var logs []*Log
+		for tp, l := range m.mu.logs {
+			if l.dir == d {
+				logs = append(logs, l)
+				delete(m.mu.logs, tp)
+			}
+		}
+		m.mu.Unlock()
+		for _, l := range logs {
+			l.close(false)
+		}
+		m.cfg.OnDirFailure(d.path, err)
+	}()
+}

@@ -1,0 +1,424 @@
+package storage
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// segment is one .log file with its indexes. Its files open when first needed and close when the log and every reader
+// have let go of it.
+type segment struct {
+	base int64
+	dir  string       // the partition's directory
+	size atomic.Int64 // bytes of the .log file that are part of the log; stored after they are written
+	refs atomic.Int32 // one for the log, one for each reader; 0 is final
+	gone atomic.Bool  // the log has dropped it; its files may have another name
+
+	// Guarded by the log's lock.
+	bytesSinceIndex int64
+	firstTimestamp  int64 // largest timestamp of the first batch, which the age of the segment counts from; -1 unknown
+	createdMs       int64
+
+	mu struct {
+		sync.Mutex
+		file      *os.File
+		absent    bool // the .log file is made by the first append
+		index     *offsetIndex
+		times     *timeIndex
+		indexed   bool // the indexes are open and plausible
+		maxKnown  bool
+		max       int64 // largest timestamp, -1 none
+		maxOffset int64 // last offset of the batch that bears it
+	}
+}
+
+func newSegment(dir string, base, size, createdMs int64) *segment {
+	s := &segment{base: base, dir: dir, firstTimestamp: noTimestamp, createdMs: createdMs}
+	s.size.Store(size)
+	s.refs.Store(1)
+	s.mu.index = newOffsetIndex(filepath.Join(dir, offsetFileName(base, indexSuffix)), base)
+	s.mu.times = newTimeIndex(filepath.Join(dir, offsetFileName(base, timeIndexSuffix)), base)
+	s.mu.max, s.mu.maxOffset = noTimestamp, base
+	return s
+}
+
+func (s *segment) path(suffix string) string {
+	return filepath.Join(s.dir, offsetFileName(s.base, suffix))
+}
+
+// acquire takes a reference and opens the file. errSegmentGone: the log dropped the segment meanwhile.
+func (s *segment) acquire() (*os.File, error) {
+	for {
+		n := s.refs.Load()
+		if n == 0 {
+			return nil, errSegmentGone
+		}
+		if s.refs.CompareAndSwap(n, n+1) {
+			break
+		}
+	}
+	f, err := s.open()
+	if err != nil {
+		if s.gone.Load() {
+			err = errSegmentGone
+		}
+		s.release()
+	}
+	return f, err
+}
+
+// discard gives up the log's own reference.
+func (s *segment) discard() {
+	if !s.gone.Swap(true) {
+		s.release()
+	}
+}
+
+// release gives a reference back; the last one closes the files.
+func (s *segment) release() {
+	if s.refs.Add(-1) != 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.file != nil {
+		s.mu.file.Close()
+		s.mu.file = nil
+	}
+	s.mu.index.abandon()
+	s.mu.times.abandon()
+}
+
+// open returns the .log file. The caller holds a reference.
+func (s *segment) open() (*os.File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.file != nil {
+		return s.mu.file, nil
+	}
+	flags := os.O_RDWR
+	if s.mu.absent {
+		flags |= os.O_CREATE
+	}
+	f, err := os.OpenFile(s.path(logSuffix), flags, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.file, s.mu.absent = f, false
+	return f, nil
+}
+
+// preallocate reserves the disk blocks of a whole segment without changing the file's length, so that a crash leaves
+// no zeros behind. Not every file system can; then appends simply grow the file.
+func (s *segment) preallocate(bytes int64) error {
+	f, err := s.open()
+	if err != nil {
+		return err
+	}
+	err = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, bytes)
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil
+	}
+	return err
+}
+
+// openIndexes opens both indexes, or builds them anew when one is missing or damaged. The caller holds a reference.
+func (s *segment) openIndexes(interval int64) error {
+	f, err := s.open()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.indexed {
+		return nil
+	}
+	err = s.checkIndexesLocked()
+	if errors.Is(err, errIndexDamaged) {
+		_, err = s.rebuildIndexesLocked(f, interval)
+	}
+	s.mu.indexed = err == nil
+	return err
+}
+
+func (s *segment) checkIndexesLocked() error {
+	for _, x := range []*indexFile{&s.mu.index.indexFile, &s.mu.times.indexFile} {
+		present, whole, err := x.open()
+		if err != nil {
+			return err
+		}
+		if !whole || !present {
+			return errIndexDamaged
+		}
+	}
+	size := s.size.Load()
+	if _, err := s.mu.index.lastPosition(size); err != nil {
+		return err
+	}
+	if s.mu.index.count() == 0 && size > neverWithoutIndex {
+		return errIndexDamaged
+	}
+	return s.mu.times.check()
+}
+
+// neverWithoutIndex is a size at which a segment has index entries, unless its batches are uncommonly large; then
+// building the index costs next to nothing.
+const neverWithoutIndex = 4 << 20
+
+// rebuildIndexesLocked reads all batch headers and writes both indexes anew. The log's bytes are taken as they are.
+func (s *segment) rebuildIndexesLocked(f *os.File, interval int64) (end int64, err error) {
+	if err := s.resetIndexesLocked(); err != nil {
+		return 0, err
+	}
+	scan := newBatchScanner(f, 0, s.size.Load())
+	defer scan.done()
+	var h batchHeader
+	for {
+		ok, err := scan.next(&h)
+		if err != nil {
+			return 0, err
+		}
+		if !ok || !fitsIndex(s.base, h.lastOffset, h.position) {
+			break
+		}
+		if err := s.noteBatchLocked(&h, interval); err != nil {
+			return 0, err
+		}
+	}
+	if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
+		return 0, err
+	}
+	return scan.pos, errors.Join(s.mu.index.write(), s.mu.times.write())
+}
+
+// resetIndexesLocked empties both indexes on disk and in memory.
+func (s *segment) resetIndexesLocked() error {
+	s.mu.index.abandon()
+	s.mu.times.abandon()
+	for _, suffix := range []string{indexSuffix, timeIndexSuffix} {
+		if err := removeIfExists(s.path(suffix)); err != nil {
+			return err
+		}
+	}
+	s.bytesSinceIndex = 0
+	s.mu.max, s.mu.maxOffset, s.mu.maxKnown = noTimestamp, s.base, true
+	return nil
+}
+
+// noteBatchLocked enters a batch of the log into the indexes: LogSegment.append and recover.
+func (s *segment) noteBatchLocked(h *batchHeader, interval int64) error {
+	if h.maxTimestamp > s.mu.max {
+		s.mu.max, s.mu.maxOffset = h.maxTimestamp, h.lastOffset
+	}
+	if h.position == 0 {
+		s.firstTimestamp = h.maxTimestamp
+	}
+	if s.bytesSinceIndex > interval {
+		if err := s.mu.index.append(h.lastOffset, h.position); err != nil {
+			return err
+		}
+		if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
+			return err
+		}
+		s.bytesSinceIndex = 0
+	}
+	s.bytesSinceIndex += h.size
+	return nil
+}
+
+// noteBatch is noteBatchLocked for the log's writer.
+func (s *segment) noteBatch(h *batchHeader, interval int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.noteBatchLocked(h, interval)
+}
+
+// largestTimestamp returns the largest timestamp of the segment and the last offset of the batch that bears it; -1 when
+// no batch has one. A segment that is no longer written has it in the last entry of its time index.
+func (s *segment) largestTimestamp(interval int64) (timestamp, offset int64, err error) {
+	if s.size.Load() == 0 {
+		return noTimestamp, s.base, nil
+	}
+	if _, err := s.acquire(); err != nil {
+		return noTimestamp, s.base, err
+	}
+	defer s.release()
+	if err := s.openIndexes(interval); err != nil {
+		return noTimestamp, s.base, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mu.maxKnown {
+		s.mu.max, s.mu.maxOffset, err = s.mu.times.lastEntry()
+		if err != nil {
+			return noTimestamp, s.base, err
+		}
+		s.mu.maxKnown = true
+	}
+	return s.mu.max, s.mu.maxOffset, nil
+}
+
+// seal ends writing: the time index gets its last entry, and all entries go to the files.
+func (s *segment) seal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.absent || !s.mu.indexed {
+		return nil
+	}
+	if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
+		return err
+	}
+	return errors.Join(s.mu.index.write(), s.mu.times.write())
+}
+
+// flush makes the log file's bytes and both indexes durable. It runs outside the log's lock, on a reference.
+func (s *segment) flush() error {
+	if s.size.Load() == 0 {
+		return nil
+	}
+	f, err := s.acquire()
+	if err != nil {
+		if errors.Is(err, errSegmentGone) {
+			return nil
+		}
+		return err
+	}
+	defer s.release()
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	index, times, indexed := s.mu.index, s.mu.times, s.mu.indexed
+	s.mu.Unlock()
+	if !indexed {
+		return nil
+	}
+	return errors.Join(index.sync(), times.sync())
+}
+
+// truncate cuts the segment before the first batch that holds offset or a later one, and returns the bytes removed.
+// The caller holds the log's lock.
+func (s *segment) truncate(offset, interval int64) (removed int64, err error) {
+	f, err := s.acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer s.release()
+	if err := s.openIndexes(interval); err != nil {
+		return 0, err
+	}
+	position, err := s.positionOf(f, offset, s.size.Load())
+	if err != nil {
+		return 0, err
+	}
+	return s.cut(f, offset, position)
+}
+
+// cut makes position the end of the log file, and offset the bound of the indexes.
+func (s *segment) cut(f *os.File, offset, position int64) (removed int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	removed = s.size.Load() - position
+	if err := f.Truncate(position); err != nil {
+		return 0, err
+	}
+	s.size.Store(position)
+	if err := s.mu.index.truncate(offset); err != nil {
+		return 0, err
+	}
+	if err := s.mu.times.truncate(offset); err != nil {
+		return 0, err
+	}
+	s.bytesSinceIndex = 0
+	if position == 0 {
+		s.firstTimestamp = noTimestamp
+	}
+	if s.mu.max, s.mu.maxOffset, err = s.mu.times.lastEntry(); err != nil {
+		return 0, err
+	}
+	s.mu.maxKnown = true
+	if err := s.rescanMaxLocked(f); err != nil {
+		return 0, err
+	}
+	return removed, s.truncateTxnIndex(offset)
+}
+
+// rescanMaxLocked brings the largest timestamp up to date with the batches behind the last index entry.
+func (s *segment) rescanMaxLocked(f *os.File) error {
+	from, err := s.mu.index.lastPosition(max(s.size.Load(), 1))
+	if err != nil {
+		return err
+	}
+	scan := newBatchScanner(f, from, s.size.Load())
+	defer scan.done()
+	var h batchHeader
+	for {
+		ok, err := scan.next(&h)
+		if !ok || err != nil {
+			return err
+		}
+		if h.maxTimestamp > s.mu.max {
+			s.mu.max, s.mu.maxOffset = h.maxTimestamp, h.lastOffset
+		}
+	}
+}
+
+// positionOf finds where the first batch begins whose last offset is not below offset; end when there is none.
+// The indexes are open.
+func (s *segment) positionOf(f *os.File, offset, end int64) (int64, error) {
+	position, _, err := s.find(f, offset, end, nil)
+	return position, err
+}
+
+// find is positionOf, with the header of that batch in h when it is not nil; found is false at the end.
+func (s *segment) find(f *os.File, offset, end int64, h *batchHeader) (position int64, found bool, err error) {
+	s.mu.Lock()
+	index := s.mu.index
+	s.mu.Unlock()
+	from, err := index.lookup(offset)
+	if err != nil {
+		return 0, false, err
+	}
+	var local batchHeader
+	if h == nil {
+		h = &local
+	}
+	if from > 0 {
+		position, found, ok, err := s.scanFor(f, offset, from, end, h)
+		if ok || err != nil {
+			return position, found, err
+		}
+		// The index points to no batch, or behind the offset: do without it.
+	}
+	position, found, ok, err := s.scanFor(f, offset, 0, end, h)
+	if err == nil && !ok {
+		err = corrupt("segment %s has no batch at position %d", s.path(logSuffix), position)
+	}
+	return position, found, err
+}
+
+// scanFor walks from a position. ok is false when the bytes there are no batch of this segment, or one that lies behind
+// offset although it is not the first.
+func (s *segment) scanFor(f *os.File, offset, from, end int64, h *batchHeader) (position int64, found, ok bool, err error) {
+	scan := newBatchScanner(f, from, end)
+	defer scan.done()
+	for scan.pos < end {
+		got, err := scan.next(h)
+		if err != nil {
+			return scan.pos, false, false, err
+		}
+		if !got || h.lastOffset < s.base {
+			return scan.pos, false, false, nil
+		}
+		if h.lastOffset >= offset {
+			trusted := h.position != from || from == 0 || h.baseOffset <= offset
+			return h.position, true, trusted, nil
+		}
+	}
+	return end, false, scan.pos == end, nil
+}

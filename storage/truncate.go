@@ -1,0 +1,147 @@
+package storage
+
+import (
+	"fmt"
+	"slices"
+
+	"gregor/protocol"
+)
+
+// TruncateTail removes everything at and behind offset; a batch that offset lies in goes as a whole. The high watermark
+// and the recovery point follow. An offset at or behind the log end changes nothing.
+func (l *Log) TruncateTail(offset int64) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if offset < 0 {
+		return fmt.Errorf("cannot truncate %s to %d: %w", l.tp, offset, protocol.OffsetOutOfRange)
+	}
+	if offset >= l.logEnd.Load() {
+		return nil
+	}
+	if offset < l.segments.Load().list[0].base {
+		return l.TruncateFullyAndStartAt(offset)
+	}
+	l.info(fmt.Sprintf("Truncating to offset %d", offset))
+	l.flushMu.Lock()
+	defer l.flushMu.Unlock()
+	l.mu.Lock()
+	err := l.truncateTailLocked(offset)
+	l.mu.Unlock()
+	if err != nil {
+		return l.failed("truncate", err)
+	}
+	return l.saveEpochs()
+}
+
+func (l *Log) truncateTailLocked(offset int64) error {
+	list := l.segments.Load()
+	keep := max(list.floor(offset), 0) + 1
+	interval := int64(l.Config().IndexIntervalBytes)
+	if s := list.list[keep-1]; s.size.Load() > 0 {
+		if _, err := s.truncate(offset, interval); err != nil {
+			return err
+		}
+	}
+	dropped := list.list[keep:]
+	l.segments.Store(&segmentList{slices.Clone(list.list[:keep])})
+	active := l.segments.Load().active()
+	l.epochs.truncateTail(offset)
+	l.endAtLocked(active, offset)
+	if err := l.retireLocked(dropped); err != nil {
+		return err
+	}
+	return l.reloadProducersLocked()
+}
+
+// endAtLocked makes offset the end of the log, with s as the active segment, and brings all marks into order.
+func (l *Log) endAtLocked(s *segment, offset int64) {
+	l.mu.truncations++
+	lower := func(mark interface {
+		Load() int64
+		Store(int64)
+	}) {
+		if mark.Load() > offset {
+			mark.Store(offset)
+		}
+	}
+	lower(&l.logStart)
+	lower(&l.highWatermark)
+	lower(&l.recoveryPoint)
+	l.tail.reset(s, offset)
+	l.logEnd.Store(offset)
+}
+
+// reloadProducersLocked builds the producer state anew for a log that has become shorter.
+func (l *Log) reloadProducersLocked() error {
+	end := l.logEnd.Load()
+	offsets, err := snapshotOffsets(l.path)
+	if err != nil {
+		return err
+	}
+	for _, o := range offsets {
+		if o > end {
+			if err := removeIfExists(snapshotPath(l.path, o)); err != nil {
+				return err
+			}
+		}
+	}
+	state, newest, err := l.buildProducers(l.segments.Load(), l.logStart.Load(), end)
+	if err != nil {
+		return err
+	}
+	l.mu.producers, l.mu.lastSnapshot = state, newest
+	l.mu.producers.replicated(l.highWatermark.Load())
+	l.publishUnstableLocked()
+	return nil
+}
+
+// TruncateFullyAndStartAt empties the log; the next record gets offset. All marks move there.
+func (l *Log) TruncateFullyAndStartAt(offset int64) error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	if offset < 0 {
+		return fmt.Errorf("cannot start %s at %d: %w", l.tp, offset, protocol.OffsetOutOfRange)
+	}
+	l.info(fmt.Sprintf("Truncate and start at offset %d", offset))
+	l.flushMu.Lock()
+	defer l.flushMu.Unlock()
+	l.mu.Lock()
+	err := l.startAtLocked(offset)
+	l.mu.Unlock()
+	if err != nil {
+		return l.failed("truncate", err)
+	}
+	return l.saveEpochs()
+}
+
+func (l *Log) startAtLocked(offset int64) error {
+	list := l.segments.Load().list
+	if err := l.retireLocked(list); err != nil {
+		return err
+	}
+	offsets, err := snapshotOffsets(l.path)
+	if err != nil {
+		return err
+	}
+	for _, o := range offsets {
+		if err := removeIfExists(snapshotPath(l.path, o)); err != nil {
+			return err
+		}
+	}
+	s := newSegment(l.path, offset, 0, l.manager.nowMs())
+	s.mu.absent = true
+	if _, err := l.openActiveLocked(s); err != nil {
+		return err
+	}
+	l.segments.Store(&segmentList{[]*segment{s}})
+	l.epochs.clear()
+	l.mu.producers, l.mu.lastSnapshot = producerState{}, -1
+	l.publishUnstableLocked()
+	l.endAtLocked(s, offset)
+	for _, mark := range []interface{ Store(int64) }{&l.highWatermark, &l.logStart, &l.recoveryPoint} {
+		mark.Store(offset)
+	}
+	return nil
+}
