@@ -4,7 +4,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 
 // AllocateProducerIds (67), version 0: the active controller hands out a block of 1000 producer ids (KIP-730).
 //
-// Differences from Apache: error messages are worded differently.
+// Differences from Apache: none known.
 
 func init() { handle(allocateProducerIDs) }
 

@@ -4,7 +4,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 
 // AlterPartition (56), versions 0-3: a leader asks the active controller to change an ISR (KIP-497).
 //
-// Differences from Apache: error messages are worded differently.
+// Differences from Apache: none known.
 
 func init() { handle(alterPartition) }
 

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -67,7 +68,7 @@ func (b *Broker) configEntity(r configResource) (*configEntity, error) {
 				return newAPIError(protocol.UnknownTopicOrPartition, "The topic '%s' does not exist.", r.name)
 			}
 			if err := config.ValidateTopic(values); err != nil {
-				return newAPIError(protocol.InvalidConfig, "%s", err)
+				return newAPIError(protocol.InvalidConfig, "Invalid configuration of topic '%s': %s", r.name, err)
 			}
 			return nil
 		}}, nil
@@ -80,7 +81,11 @@ func (b *Broker) configEntity(r configResource) (*configEntity, error) {
 			name = r.name
 		}
 		return &configEntity{kind: brokerConfigs, name: name, key: keyIn(config.BrokerKey), validate: func(values map[string]string) error {
-			if err := b.config.ValidateDynamic(r.name == "", values); err != nil {
+			err := b.config.ValidateDynamic(r.name == "", values)
+			switch {
+			case errors.Is(err, config.ErrNoPasswordEncoder):
+				return newAPIError(protocol.InvalidConfig, "Invalid configuration of broker '%s': %s", r.name, err)
+			case err != nil:
 				return newAPIError(protocol.InvalidRequest, "%s", err)
 			}
 			return nil

@@ -4,7 +4,7 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 
 // ControlledShutdown (7), versions 0-3: the active controller takes the leaderships off a broker that is about to stop.
 //
-// Differences from Apache: error messages are worded differently.
+// Differences from Apache: none known.
 
 func init() { handle(controlledShutdown) }
 

@@ -12,7 +12,10 @@ func init() { handle(createACLs) }
 
 func createACLs(_ *Broker, _ *request, r *kmsg.CreateACLsRequest) (kmsg.Response, error) {
 	resp := responseTo[*kmsg.CreateACLsResponse](r)
-	for range r.Creations {
+	for _, c := range r.Creations {
+		if aclFilterUnknown(r.Version, int8(c.ResourceType), int8(c.ResourcePatternType), int8(c.Operation), int8(c.PermissionType)) {
+			return nil, errClose
+		}
 		result := kmsg.NewCreateACLsResponseResult()
 		result.ErrorCode, result.ErrorMessage = codeAndMessage(errNoAuthorizer)
 		resp.Results = append(resp.Results, result)

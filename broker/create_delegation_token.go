@@ -12,8 +12,17 @@ import (
 
 func init() { handle(createDelegationToken) }
 
+// Everybody's name on a connection without authentication (KafkaPrincipal.ANONYMOUS).
+const (
+	anonymousType = "User"
+	anonymousName = "ANONYMOUS"
+)
+
 func createDelegationToken(_ *Broker, _ *request, r *kmsg.CreateDelegationTokenRequest) (kmsg.Response, error) {
 	resp := responseTo[*kmsg.CreateDelegationTokenResponse](r)
 	resp.ErrorCode = int16(protocol.DelegationTokenRequestNotAllowed)
+	resp.PrincipalType, resp.PrincipalName = anonymousType, anonymousName
+	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName = anonymousType, anonymousName
+	resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = -1, -1, -1
 	return resp, nil
 }

@@ -55,7 +55,7 @@ func refusedTopic(topic string, active bool, occurrences int) error {
 	case occurrences > 1:
 		return newAPIError(protocol.InvalidRequest, "The request names this topic more than once.")
 	case topic == clusterMetadataTopic:
-		return newAPIError(protocol.TopicAuthorizationFailed, "Authorization failed.")
+		return newAPIError(protocol.InvalidRequest, "Topic %s is reserved for the metadata of a cluster without ZooKeeper.", topic)
 	}
 	return nil
 }

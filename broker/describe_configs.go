@@ -33,7 +33,7 @@ func describeConfigs(b *Broker, _ *request, r *kmsg.DescribeConfigsRequest) (kms
 			answer.ErrorMessage = new(string) // Kafka leaves it empty, not null
 		}
 		for _, e := range entries {
-			if asked.ConfigNames == nil || slices.Contains(asked.ConfigNames, e.Name) {
+			if len(asked.ConfigNames) == 0 || slices.Contains(asked.ConfigNames, e.Name) {
 				answer.Configs = append(answer.Configs, configAnswer(&e, r))
 			}
 		}
@@ -107,7 +107,7 @@ func configAnswer(e *config.Entry, r *kmsg.DescribeConfigsRequest) kmsg.Describe
 	c := kmsg.NewDescribeConfigsResponseResourceConfig()
 	c.Name, c.Value, c.ReadOnly, c.Source, c.IsSensitive = e.Name, e.Value, e.ReadOnly, kmsg.ConfigSource(e.Source), e.Sensitive
 	c.ConfigType = kmsg.ConfigType(e.Type)
-	if r.IncludeDocumentation && e.Source != sourceBrokerLogger {
+	if r.IncludeDocumentation || e.Source == sourceBrokerLogger { // loggers have the empty text, asked for or not
 		c.Documentation = &e.Doc
 	}
 	if r.IncludeSynonyms {

@@ -15,5 +15,6 @@ func init() { handle(expireDelegationToken) }
 func expireDelegationToken(_ *Broker, _ *request, r *kmsg.ExpireDelegationTokenRequest) (kmsg.Response, error) {
 	resp := responseTo[*kmsg.ExpireDelegationTokenResponse](r)
 	resp.ErrorCode = int16(protocol.DelegationTokenRequestNotAllowed)
+	resp.ExpiryTimestamp = -1
 	return resp, nil
 }

@@ -36,6 +36,10 @@ func findCoordinator(b *Broker, rq *request, r *kmsg.FindCoordinatorRequest) (km
 		answer := kmsg.NewFindCoordinatorResponseCoordinator()
 		answer.Key, answer.ErrorCode, answer.NodeID, answer.Host, answer.Port = key, int16(found.code), found.node, found.host, found.port
 		answer.ErrorMessage = new(string)
+		if unknownCoordinator(r.CoordinatorType) {
+			message := found.code.Message()
+			answer.ErrorMessage = &message
+		}
 		resp.Coordinators = append(resp.Coordinators, answer)
 	}
 	return resp, nil
@@ -65,8 +69,11 @@ func (b *Broker) findCoordinator(rq *request, r *kmsg.FindCoordinatorRequest, ke
 		}
 		return noCoordinator(protocol.CoordinatorNotAvailable)
 	}
-	return noCoordinator(protocol.UnknownServerError)
+	return noCoordinator(protocol.InvalidRequest)
 }
+
+// unknownCoordinator reports a kind that Kafka does not know: it fails the whole request, and only then has a message for every key.
+func unknownCoordinator(kind int8) bool { return kind < coordinatorGroup || kind > coordinatorShare }
 
 // findGroupCoordinator is the leader of the group's partition of __consumer_offsets, when it can be reached through the client's listener. The topic is made
 // when it does not exist; until it has a leader, the coordinator is not available.

@@ -83,7 +83,7 @@ func (c *configChange) apply(values map[string]string, keyOf func(string) (confi
 	key, known := keyOf(c.name)
 	switch {
 	case !known:
-		return newAPIError(protocol.InvalidConfig, "Unknown config name: %s", c.name)
+		return protocol.UnknownServerError // Kafka stumbles over the missing definition
 	case !key.list:
 		return newAPIError(protocol.InvalidConfig, "The config %s is no list that could be appended to or subtracted from.", c.name)
 	}

@@ -15,5 +15,6 @@ func init() { handle(renewDelegationToken) }
 func renewDelegationToken(_ *Broker, _ *request, r *kmsg.RenewDelegationTokenRequest) (kmsg.Response, error) {
 	resp := responseTo[*kmsg.RenewDelegationTokenResponse](r)
 	resp.ErrorCode = int16(protocol.DelegationTokenRequestNotAllowed)
+	resp.ExpiryTimestamp = -1
 	return resp, nil
 }

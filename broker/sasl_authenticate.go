@@ -15,5 +15,7 @@ func init() { handle(saslAuthenticate) }
 func saslAuthenticate(_ *Broker, _ *request, r *kmsg.SASLAuthenticateRequest) (kmsg.Response, error) {
 	resp := responseTo[*kmsg.SASLAuthenticateResponse](r)
 	resp.ErrorCode = int16(protocol.IllegalSaslState)
+	message := "Authentication was not asked for on this connection."
+	resp.ErrorMessage = &message
 	return resp, nil
 }

@@ -221,5 +221,5 @@ func (b *Broker) partitionsDeleted(deleted []protocol.TopicPartition) {
 			b.topicConfigs.forget(tp.Topic)
 		}
 	}
-	b.groups.TopicsDeleted(deleted)
+	go b.groups.TopicsDeleted(deleted) // writes tombstones; ends when the coordinator stops at the latest
 }

@@ -7,10 +7,11 @@ import (
 	"gregor/protocol"
 )
 
-// Names of the topics that Kafka makes for itself.
+// Names of the topics that Kafka makes for itself. Share groups do not exist on ZooKeeper, but the name of their topic is taken.
 const (
 	groupMetadataTopic    = "__consumer_offsets"
 	transactionStateTopic = "__transaction_state"
+	shareGroupStateTopic  = "__share_group_state"
 	clusterMetadataTopic  = "__cluster_metadata" // KRaft's; nobody may create it
 )
 
@@ -19,7 +20,7 @@ const maxTopicNameLength = 249
 
 // isInternalTopic reports whether a topic is written by the broker only and shown as internal in Metadata.
 func isInternalTopic(name string) bool {
-	return name == groupMetadataTopic || name == transactionStateTopic
+	return name == groupMetadataTopic || name == transactionStateTopic || name == shareGroupStateTopic
 }
 
 // checkTopicName refuses a name that Kafka's Topic.validate refuses, with INVALID_TOPIC_EXCEPTION.

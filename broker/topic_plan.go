@@ -38,7 +38,7 @@ func (b *Broker) planTopic(asked *kmsg.CreateTopicsRequestTopic) (*topicPlan, er
 		plan.configs[c.Name] = *c.Value
 	}
 	if nulls != nil {
-		return nil, newAPIError(protocol.InvalidRequest, "These configs may not be null: %s.", strings.Join(nulls, ", "))
+		return nil, newAPIError(protocol.InvalidConfig, "These configs may not be null: %s.", strings.Join(nulls, ", "))
 	}
 	var err error
 	if plan.partitions, err = b.assignTopic(asked); err != nil {
