@@ -19,7 +19,7 @@ func (c *Client) ClusterID() (string, error) {
 		if stat != nil {
 			return DecodeClusterID(data)
 		}
-		id := randomUUID().String()
+		id := NewTopicID().String()
 		err = c.create(ClusterIDPath, encodeClusterID(id))
 		if err == nil {
 			return id, nil
@@ -30,9 +30,9 @@ func (c *Client) ClusterID() (string, error) {
 	}
 }
 
-// randomUUID is a random type 4 UUID. As in Kafka, one whose text begins with "-" is not used: command lines would
+// NewTopicID is a random type 4 UUID, for topics and for the cluster. As in Kafka, one whose text begins with "-" is not used: command lines would
 // take it for an option.
-func randomUUID() protocol.TopicID {
+func NewTopicID() protocol.TopicID {
 	for {
 		var id protocol.TopicID
 		rand.Read(id[:]) // never fails

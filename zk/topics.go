@@ -61,7 +61,7 @@ func (c *Client) ReadTopics(names []string) (map[string]*Topic, error) {
 // CreateTopic writes /config/topics/T (even when empty, without a notification) and then /brokers/topics/T with a new
 // random id. The controller does the rest when it sees the new child. Error: protocol.TopicAlreadyExists.
 func (c *Client) CreateTopic(name string, partitions map[int32][]int32, config map[string]string) (protocol.TopicID, error) {
-	t := &Topic{Name: name, ID: randomUUID(), Partitions: partitions}
+	t := &Topic{Name: name, ID: NewTopicID(), Partitions: partitions}
 	stat, err := c.exists(TopicPath(name))
 	if err != nil {
 		return protocol.TopicID{}, err

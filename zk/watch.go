@@ -208,3 +208,26 @@ func concerns(ev gozk.EventType, kind WatchKind) bool {
 	}
 	return true
 }
+
+// WatchMany is Watch for many names at once: path(name) is watched and fn(name) called. It returns one cancel per name.
+func (c *Client) WatchMany(names []string, path func(name string) string, kind WatchKind, fn func(name string)) (map[string]func(), error) {
+	cancels := make([]func(), len(names))
+	err := c.parallel(len(names), func(i int) (err error) {
+		name := names[i]
+		cancels[i], err = c.Watch(path(name), kind, func() { fn(name) })
+		return err
+	})
+	out := make(map[string]func(), len(names))
+	for i, cancel := range cancels {
+		if cancel != nil {
+			out[names[i]] = cancel
+		}
+	}
+	if err != nil {
+		for _, cancel := range out {
+			cancel()
+		}
+		return nil, err
+	}
+	return out, nil
+}

@@ -1,0 +1,77 @@
+package controller
+
+import (
+	"slices"
+	"strings"
+
+	"gregor/protocol"
+)
+
+// partitionState is where a partition stands (kafka.controller.PartitionState).
+type partitionState int8
+
+const (
+	nonExistentPartition partitionState = iota
+	newPartition                        // has an assignment, no leader yet
+	onlinePartition                     // has a leader
+	offlinePartition                    // had one
+)
+
+func (s partitionState) String() string {
+	return [...]string{"NonExistentPartition", "NewPartition", "OnlinePartition", "OfflinePartition"}[s]
+}
+
+// partitionFrom lists the states from which a state may be reached.
+var partitionFrom = map[partitionState][]partitionState{
+	newPartition:         {nonExistentPartition},
+	onlinePartition:      {newPartition, onlinePartition, offlinePartition},
+	offlinePartition:     {newPartition, onlinePartition, offlinePartition},
+	nonExistentPartition: {offlinePartition},
+}
+
+// replicaState is where a replica stands (kafka.controller.ReplicaState).
+type replicaState int8
+
+const (
+	nonExistentReplica replicaState = iota
+	newReplica
+	onlineReplica
+	offlineReplica
+	deletionStarted    // StopReplica with delete was sent
+	deletionSuccessful // and answered
+	deletionIneligible // cannot be deleted now: its broker is dead or answered an error
+)
+
+func (s replicaState) String() string {
+	return [...]string{"NonExistentReplica", "NewReplica", "OnlineReplica", "OfflineReplica",
+		"ReplicaDeletionStarted", "ReplicaDeletionSuccessful", "ReplicaDeletionIneligible"}[s]
+}
+
+// replicaFrom lists the states from which a state may be reached.
+var replicaFrom = map[replicaState][]replicaState{
+	newReplica:         {nonExistentReplica},
+	onlineReplica:      {newReplica, onlineReplica, offlineReplica, deletionIneligible},
+	offlineReplica:     {newReplica, onlineReplica, offlineReplica, deletionIneligible},
+	deletionStarted:    {offlineReplica},
+	deletionSuccessful: {deletionStarted},
+	deletionIneligible: {offlineReplica, deletionStarted},
+	nonExistentReplica: {deletionSuccessful},
+}
+
+// replica is one replica of a partition.
+type replica struct {
+	partition *partition
+	broker    int32
+}
+
+func compareTP(a, b protocol.TopicPartition) int {
+	if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+		return c
+	}
+	return int(a.Partition) - int(b.Partition)
+}
+
+// mayReach reports whether a transition is allowed.
+func mayReach[S comparable](table map[S][]S, from, to S) bool {
+	return slices.Contains(table[to], from)
+}
