@@ -16,6 +16,7 @@ func (a API) Flexible(version int16) bool { return version >= a.FlexibleFrom }
 const (
 	keyProduce            = 0
 	keyFetch              = 1
+	keyStopReplica        = 5
 	keyControlledShutdown = 7
 	keyApiVersions        = 18
 )

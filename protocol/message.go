@@ -23,10 +23,11 @@ func DecodeRequest(h RequestHeader, body []byte) (kmsg.Request, error) {
 	if err != nil {
 		return nil, malformed(rq, h.Version, culprit, err)
 	}
-	if rq.hasBytes {
-		// kmsg copies strings but aliases bytes.
+	if rq.aliased {
+		// kmsg copies strings but aliases bytes and tags it does not know.
 		canonical = bytes.Clone(canonical)
 	}
+	canonical = swapStopReplica(h.Key, h.Version, canonical, toKmsg)
 	req := kmsg.RequestForKey(h.Key)
 	req.SetVersion(h.Version)
 	if err := req.ReadFrom(canonical); err != nil {
@@ -80,7 +81,9 @@ func AppendRequest(dst []byte, correlationID int32, clientID string, req kmsg.Re
 	}
 	w.flexible = req.IsFlexible()
 	w.noTags()
+	body := len(w.out)
 	w.out = req.AppendTo(w.out)
+	swapStopReplica(req.Key(), req.GetVersion(), w.out[body:], fromKmsg)
 	patchFrameSize(w.out[start:], 0)
 	return w.out
 }
@@ -103,4 +106,30 @@ func DecodeResponse(frame []byte, correlationID int32, req kmsg.Request) (kmsg.R
 		return nil, fmt.Errorf("response body: %w", err)
 	}
 	return resp, nil
+}
+
+// Directions of swapStopReplica.
+const (
+	toKmsg   = true
+	fromKmsg = false
+)
+
+// swapStopReplica moves isKRaftController of a StopReplica body of version 4, which Kafka has before the controller epoch and kmsg v1.15 after
+// it. Towards kmsg it does so in a copy, away from it in place.
+func swapStopReplica(key, version int16, body []byte, to bool) []byte {
+	const flag, epoch, end = 4, 5, 9 // in Kafka's order, behind the controller id
+	if key != keyStopReplica || version != 4 || len(body) < end {
+		return body
+	}
+	if to == toKmsg {
+		body = bytes.Clone(body)
+		isKRaft := body[flag]
+		copy(body[flag:], body[epoch:end])
+		body[end-1] = isKRaft
+		return body
+	}
+	isKRaft := body[end-1]
+	copy(body[epoch:end], body[flag:end-1])
+	body[flag] = isKRaft
+	return body
 }

@@ -61,9 +61,9 @@ type field struct {
 
 // request is a parsed row of the table.
 type request struct {
-	api      API
-	fields   []*field
-	hasBytes bool // some field of it aliases the buffer that kmsg decodes
+	api     API
+	fields  []*field
+	aliased bool // it has fields that alias, or may alias, the buffer kmsg decodes: bytes and tagged ones
 }
 
 // schemaLine is one line of the table, cut in words.
@@ -104,8 +104,8 @@ func parseSchemas(text string) ([]*request, error) {
 		if f.kind == typeStruct {
 			open = append(open, &f.fields)
 		}
-		if f.kind == typeBytes {
-			requests[len(requests)-1].hasBytes = true
+		if f.kind == typeBytes || f.tag >= 0 {
+			requests[len(requests)-1].aliased = true
 		}
 	}
 	for _, rq := range requests {
