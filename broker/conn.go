@@ -43,6 +43,7 @@ type conn struct {
 	out output // the reader's while writing is false
 
 	writing atomic.Bool // a writer runs: answers go through the queue
+	muted   atomic.Bool // a request was left without an answer (errSilent): nothing after it is answered either, as in Kafka
 	mu      struct {
 		sync.Mutex
 		queue []pending
@@ -106,10 +107,13 @@ func (c *conn) readLoop() error {
 		c.lastActive.Store(c.ln.now.Load())
 		err = c.handle(frame)
 		c.b.memory.release(len(frame))
-		if err != nil {
-			if errors.Is(err, errClose) {
-				c.drain()
-			}
+		switch {
+		case errors.Is(err, errSilent):
+			c.muted.Store(true)
+		case errors.Is(err, errClose):
+			c.drain()
+			return err
+		case err != nil:
 			return err
 		}
 	}
@@ -216,6 +220,9 @@ func (c *conn) readOnce(fd uintptr) bool {
 
 // handle serves one frame.
 func (c *conn) handle(frame []byte) error {
+	if c.muted.Load() {
+		return nil
+	}
 	h, body, err := protocol.ParseHeader(frame, &c.rq.header)
 	if err != nil {
 		return fmt.Errorf("error parsing request header: %w", err)
@@ -261,6 +268,7 @@ func (c *conn) serveOther(body []byte) error {
 		resp, err := handler(c.b, &rq, req)
 		switch {
 		case errors.Is(err, errSilent):
+			c.muted.Store(true)
 			return nil
 		case err != nil:
 			return err
@@ -320,7 +328,7 @@ func (c *conn) writeLoop() {
 			err = o.flush()
 		}
 		if err != nil {
-			c.fail(err)
+			c.fail()
 			return
 		}
 		c.lastActive.Store(c.ln.now.Load())
@@ -340,6 +348,9 @@ func (c *conn) next(o *output) (pending, bool) {
 			return pending{}, false
 		}
 	}
+	if c.muted.Load() {
+		c.mu.queue = nil
+	}
 	if len(c.mu.queue) == 0 || c.ctx.Err() != nil {
 		c.writing.Store(false)
 		return pending{}, false
@@ -356,7 +367,7 @@ func (c *conn) next(o *output) (pending, bool) {
 }
 
 // fail closes the connection from the writer: the reader then ends, too.
-func (c *conn) fail(error) {
+func (c *conn) fail() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.failLocked()

@@ -216,6 +216,10 @@ func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) {
 	}
 	part.slice = op.read.Result.Slice
 	op.read.Result.Slice = storage.FileSlice{}
+	if op.read.Result.FirstBatchIncomplete {
+		part.slice.Release() // half a batch is of no use to anyone: the next fetch has room for it
+		part.slice = storage.FileSlice{}
+	}
 	if part.slice.Size > 0 && op.header.Version < 4 {
 		part.slice.Release()
 		part.slice = storage.FileSlice{}

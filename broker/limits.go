@@ -4,7 +4,6 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -145,24 +144,12 @@ func (q *connectionLimits) limit(listener, key string) int {
 
 // perIPLimit is max.connections.per.ip unless max.connections.per.ip.overrides ("host:n,host:n") names the address.
 func (q *connectionLimits) perIPLimit(ip string) int {
-	for _, entry := range strings.Split(q.cfg.String("max.connections.per.ip.overrides"), ",") {
-		host, n, ok := cutLast(strings.TrimSpace(entry), ':')
-		if !ok || (host != ip && !resolvesTo(host, ip)) {
-			continue
-		}
-		if v, err := strconv.Atoi(n); err == nil {
-			return v
+	for host, limit := range q.cfg.ConnectionsPerIP() {
+		if host == ip || net.ParseIP(host) == nil && resolvesTo(host, ip) {
+			return limit
 		}
 	}
 	return q.cfg.Int("max.connections.per.ip")
-}
-
-func cutLast(s string, sep byte) (before, after string, found bool) {
-	i := strings.LastIndexByte(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+1:], true
 }
 
 // resolvesTo reports whether a host name of an override stands for the address.

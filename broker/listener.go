@@ -159,7 +159,7 @@ func (ln *listener) sweepLoop() {
 			ln.mu.Lock()
 			for c := range ln.mu.conns {
 				if t.UnixNano()-c.lastActive.Load() > int64(idle) {
-					c.fail(nil)
+					c.fail()
 				}
 			}
 			ln.mu.Unlock()
@@ -180,7 +180,7 @@ func (ln *listener) closeIdlest() bool {
 	if idlest == nil {
 		return false
 	}
-	idlest.fail(nil)
+	idlest.fail()
 	return true
 }
 
@@ -190,7 +190,7 @@ func (ln *listener) close() {
 	first := !ln.mu.closed
 	ln.mu.closed = true
 	for c := range ln.mu.conns {
-		c.fail(nil)
+		c.fail()
 	}
 	ln.mu.Unlock()
 	if first {

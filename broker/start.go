@@ -146,7 +146,7 @@ func (b *Broker) loadLogs() error { return b.logs.Load() }
 
 // dirFailed takes a failed log directory's partitions offline and tells the controller. A broker without a directory left stops.
 func (b *Broker) dirFailed(dir string, err error) {
-	go func() { // the caller is in the middle of an append or a flush
+	go func() { // ZooKeeper may be away, and storage waits for its caller
 		if b.replicas != nil {
 			b.replicas.DirFailed(dir)
 		}

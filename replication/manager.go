@@ -17,7 +17,7 @@ type Config struct {
 	Logger      func(name string) *slog.Logger
 
 	// OnLeader and OnFollower are told, in order and without a lock of the partition held, when this broker becomes leader of a partition (also
-	// in a new leader epoch) or stops being it.
+	// in a new leader epoch) or stops being it; leaderEpoch -1 says that the partition is gone.
 	OnLeader   func(tp protocol.TopicPartition, leaderEpoch int32)
 	OnFollower func(tp protocol.TopicPartition, leaderEpoch int32)
 }

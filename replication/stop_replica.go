@@ -63,7 +63,11 @@ func (m *Manager) stop(tp protocol.TopicPartition, leaderEpoch int32, del bool) 
 		led := p.IsLeader()
 		p.leave(protocol.NotLeaderOrFollower)
 		if led {
-			m.cfg.OnFollower(tp, s.leaderEpoch)
+			epoch := s.leaderEpoch
+			if del {
+				epoch = noEpoch // a partition made anew counts its epochs from 0 again
+			}
+			m.cfg.OnFollower(tp, epoch)
 		}
 	}
 	if del && m.cfg.Logs.Get(tp) != nil {
