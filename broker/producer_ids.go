@@ -30,14 +30,20 @@ type producerIDs struct {
 	mu struct {
 		sync.Mutex
 		current  idBlock
-		next     idBlock       // empty unless prefetched
-		prefetch int64         // the id of current whose use starts the fetch of the next block
-		fetching chan struct{} // closed when the fetch under way has ended; nil when there is none
+		next     idBlock  // empty unless prefetched
+		prefetch int64    // the id of current whose use starts the fetch of the next block
+		fetching *idFetch // nil when none is under way
 	}
 }
 
 // idBlock is the ids from first on, below end.
 type idBlock struct{ first, end int64 }
+
+// idFetch is one question to the controller. err is set before done is closed.
+type idFetch struct {
+	done chan struct{}
+	err  error
+}
 
 func newProducerIDs(b *Broker) *producerIDs {
 	return &producerIDs{
@@ -53,23 +59,23 @@ func (p *producerIDs) next(ctx context.Context) (int64, protocol.ErrorCode) {
 	ctx, cancel := context.WithTimeout(ctx, producerIDWait)
 	defer cancel()
 	for {
-		id, ok, fetched := p.take()
-		if ok {
+		id, fetch := p.take()
+		if fetch == nil {
 			return id, protocol.None
 		}
 		select {
-		case <-fetched:
+		case <-fetch.done:
 		case <-ctx.Done():
 			return -1, protocol.CoordinatorLoadInProgress
 		}
-		if !p.available() {
+		if fetch.err != nil {
 			return -1, protocol.CoordinatorLoadInProgress
 		}
 	}
 }
 
-// take returns an id, or else a channel that is closed when the fetch of a block has ended.
-func (p *producerIDs) take() (id int64, ok bool, fetched <-chan struct{}) {
+// take returns an id and nil, or else the fetch of a block that is under way.
+func (p *producerIDs) take() (int64, *idFetch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.current.empty() && !p.mu.next.empty() {
@@ -77,35 +83,28 @@ func (p *producerIDs) take() (id int64, ok bool, fetched <-chan struct{}) {
 		p.mu.prefetch = p.mu.current.first + int64(producerIDPrefetch*float64(p.mu.current.end-p.mu.current.first))
 	}
 	if p.mu.current.empty() {
-		return -1, false, p.fetchLocked()
+		return -1, p.fetchLocked()
 	}
-	id = p.mu.current.first
+	id := p.mu.current.first
 	p.mu.current.first++
 	if id >= p.mu.prefetch && p.mu.next.empty() {
 		p.fetchLocked()
 	}
-	return id, true, nil
-}
-
-func (p *producerIDs) available() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.mu.current.empty() || !p.mu.next.empty()
+	return id, nil
 }
 
 func (b idBlock) empty() bool { return b.first >= b.end }
 
 // fetchLocked starts the fetch of the next block unless one is under way.
-func (p *producerIDs) fetchLocked() <-chan struct{} {
+func (p *producerIDs) fetchLocked() *idFetch {
 	if p.mu.fetching == nil {
-		done := make(chan struct{})
-		p.mu.fetching = done
-		go p.fetch(done)
+		p.mu.fetching = &idFetch{done: make(chan struct{})}
+		go p.fetch(p.mu.fetching)
 	}
 	return p.mu.fetching
 }
 
-func (p *producerIDs) fetch(done chan struct{}) {
+func (p *producerIDs) fetch(f *idFetch) {
 	ctx, cancel := context.WithTimeout(p.life, producerIDFetchTimeout)
 	defer cancel()
 	block, err := p.allocate(ctx)
@@ -118,7 +117,8 @@ func (p *producerIDs) fetch(done chan struct{}) {
 		p.mu.next = block
 	}
 	p.mu.fetching = nil
-	close(done)
+	f.err = err
+	close(f.done)
 }
 
 // allocateProducerIDs asks the controller for a block, which may be this broker.
