@@ -10,5 +10,9 @@ func scenarios() []scenario {
 		fetchScenarios(),
 		topicScenarios(),
 		groupScenarios(),
+		configScenarios(),
+		clusterScenarios(),
+		offScenarios(),
+		frameScenarios(),
 	)
 }

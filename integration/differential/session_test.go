@@ -186,7 +186,11 @@ func (s *session) doMute(label string, req kmsg.Request) kmsg.Response {
 func (s *session) until(label string, req kmsg.Request, ready func(kmsg.Response) bool) kmsg.Response {
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		e, resp := s.start(label, req).result()
-		if resp != nil && ready(resp) || time.Now().After(deadline) {
+		done := resp != nil && ready(resp)
+		if done || time.Now().After(deadline) {
+			if !done {
+				e.fields["never"] = "in 20 s"
+			}
 			s.log.add(e)
 			return resp
 		}
