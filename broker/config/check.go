@@ -1,15 +1,22 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// requirement is a rule between keys that is not met, worded as clients of Apache Kafka get it.
-func requirement(text string) error { return errors.New("requirement failed: " + text) }
+// ruleError is a rule that is not met, worded as clients of Apache Kafka get it: its messages are part of what they
+// and their tests see.
+type ruleError string
+
+func (e ruleError) Error() string { return string(e) }
+
+func ruleErrorf(format string, args ...any) error { return ruleError(fmt.Sprintf(format, args...)) }
+
+// requirement is a rule between keys that is not met.
+func requirement(text string) error { return ruleError("requirement failed: " + text) }
 
 // check holds the rules between keys (KafkaConfig.validateValues) and fills in what is derived.
 func (c *snapshot) check() error {
@@ -109,19 +116,19 @@ var consumerAssignors = []string{
 func (c *snapshot) checkCoordinators() error {
 	acks, codec := c.integer("offsets.commit.required.acks"), c.integer("offsets.topic.compression.codec")
 	if acks < -1 || acks > c.integer("offsets.topic.replication.factor") {
-		return errors.New("offsets.commit.required.acks must be greater or equal to -1 and less or equal to offsets.topic.replication.factor")
+		return ruleError("offsets.commit.required.acks must be greater or equal to -1 and less or equal to offsets.topic.replication.factor")
 	}
 	if codec < 0 || codec > 4 {
-		return fmt.Errorf("Unknown compression type id: %d", codec)
+		return ruleErrorf("Unknown compression type id: %d", codec)
 	}
 	for _, pair := range ordered {
 		if c.integer(pair.small) <= c.integer(pair.great) {
 			continue
 		}
 		if pair.low {
-			return fmt.Errorf("%s must be less than or equals to %s", pair.small, pair.great)
+			return ruleErrorf("%s must be less than or equals to %s", pair.small, pair.great)
 		}
-		return fmt.Errorf("%s must be greater than or equals to %s", pair.great, pair.small)
+		return ruleErrorf("%s must be greater than or equals to %s", pair.great, pair.small)
 	}
 	rebalance := c.get("group.coordinator.rebalance.protocols", List).list
 	switch {
@@ -134,7 +141,7 @@ func (c *snapshot) checkCoordinators() error {
 	}
 	for _, class := range c.get("group.consumer.assignors", List).list {
 		if !slices.Contains(consumerAssignors, class) {
-			return fmt.Errorf("Class %s cannot be found", class)
+			return ruleErrorf("Class %s cannot be found", class)
 		}
 	}
 	return nil
@@ -221,12 +228,12 @@ func (c *snapshot) parsePerIP() (map[string]int, error) {
 	for _, entry := range nonEmptyElements(c.text(key)) {
 		colon := strings.LastIndexByte(entry, ':')
 		if colon < 0 {
-			return nil, fmt.Errorf("Error parsing configuration property '%s': '%s' is not of the form host:count", key, entry)
+			return nil, ruleErrorf("Error parsing configuration property '%s': '%s' is not of the form host:count", key, entry)
 		}
 		host, count := javaTrim(entry[:colon]), javaTrim(entry[colon+1:])
 		n, err := strconv.ParseInt(count, 10, 32)
 		if err != nil {
-			return nil, fmt.Errorf("For input string: %q", count)
+			return nil, ruleErrorf("For input string: %q", count)
 		}
 		if !hostPattern.MatchString(host) {
 			invalid = append(invalid, host)
@@ -234,7 +241,7 @@ func (c *snapshot) parsePerIP() (map[string]int, error) {
 		perIP[host] = int(n)
 	}
 	if len(invalid) > 0 {
-		return nil, errors.New(key + " contains invalid addresses : " + strings.Join(invalid, ","))
+		return nil, ruleError(key + " contains invalid addresses : " + strings.Join(invalid, ","))
 	}
 	return perIP, nil
 }

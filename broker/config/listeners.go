@@ -106,7 +106,7 @@ func (c *snapshot) protocolMap() (map[string]string, error) {
 	for _, entry := range nonEmptyElements(c.text("listener.security.protocol.map")) {
 		colon := strings.LastIndexByte(entry, ':')
 		if colon < 0 {
-			return nil, fmt.Errorf("Error parsing configuration property 'listener.security.protocol.map': '%s' is not of the form name:protocol", entry)
+			return nil, ruleErrorf("Error parsing configuration property 'listener.security.protocol.map': '%s' is not of the form name:protocol", entry)
 		}
 		name, protocol := strings.ToUpper(javaTrim(entry[:colon])), strings.ToUpper(javaTrim(entry[colon+1:]))
 		if name == "" {
@@ -127,7 +127,7 @@ func parseListeners(raw string, byName map[string]string) ([]Listener, error) {
 	for _, entry := range nonEmptyElements(raw) {
 		l, err := parseListener(entry, byName)
 		if err != nil {
-			return nil, fmt.Errorf("Error creating broker listeners from '%s': %w", raw, err)
+			return nil, ruleErrorf("Error creating broker listeners from '%s': %s", raw, err)
 		}
 		if seen[l.Name] {
 			return nil, requirement("Each listener must have a different name, listeners: " + raw)
@@ -141,16 +141,16 @@ func parseListeners(raw string, byName map[string]string) ([]Listener, error) {
 func parseListener(entry string, byName map[string]string) (Listener, error) {
 	m := endpointPattern.FindStringSubmatch(entry)
 	if m == nil {
-		return Listener{}, fmt.Errorf("Unable to parse %s to a broker endpoint", entry)
+		return Listener{}, ruleErrorf("Unable to parse %s to a broker endpoint", entry)
 	}
 	l := Listener{Name: strings.ToUpper(m[1]), Host: m[2]}
 	port, err := strconv.ParseUint(m[3], 10, 16)
 	if err != nil {
-		return Listener{}, fmt.Errorf("%s is not a port: it must be between 0 and 65535", m[3])
+		return Listener{}, ruleErrorf("%s is not a port: it must be between 0 and 65535", m[3])
 	}
 	l.Port = int32(port)
 	if l.Protocol = byName[l.Name]; l.Protocol == "" {
-		return Listener{}, fmt.Errorf("No security protocol defined for listener %s", l.Name)
+		return Listener{}, ruleErrorf("No security protocol defined for listener %s", l.Name)
 	}
 	return l, nil
 }
@@ -183,7 +183,7 @@ func checkPorts(raw string, listeners []Listener) error {
 		case v4+v6 == 0:
 			return requirement("Each listener must have a different port, listeners: " + raw)
 		default:
-			return fmt.Errorf("Each listener must have a different port unless exactly one listener has an IPv4 address and the other IPv6 address, listeners: %s, port: %d", raw, l.Port)
+			return ruleErrorf("Each listener must have a different port unless exactly one listener has an IPv4 address and the other IPv6 address, listeners: %s, port: %d", raw, l.Port)
 		}
 	}
 	return nil

@@ -6,8 +6,7 @@ import (
 	"unicode/utf16"
 )
 
-// errUnicodeEscape is Java's own complaint about \u without four hexadecimal digits.
-var errUnicodeEscape = errors.New("Malformed \\uxxxx encoding.")
+var errUnicodeEscape = errors.New("malformed \\uxxxx encoding: four hexadecimal digits have to follow \\u")
 
 // ParseProperties reads the .properties format of java.util.Properties.load: ISO-8859-1 bytes; a key ends at the
 // first unescaped =, : or blank; # and ! start a comment line; a line that ends in an odd number of backslashes goes on

@@ -10,7 +10,11 @@ import (
 // notYet refuses a setting that promises what gregor does not do yet. Ignoring it would leave a cluster less
 // protected, or less capable, than its operator believes.
 func notYet(name, raw, what string) error {
-	return &InvalidValueError{name, raw, "gregor does not support " + what + " yet and does not start with a setting that asks for it"}
+	return &InvalidValueError{name, raw, unsupported(what)}
+}
+
+func unsupported(what string) string {
+	return "gregor does not support " + what + " yet and does not start with a setting that asks for it"
 }
 
 // refusals are the keys of server.properties that gregor refuses unless they have one of the values that ask for
@@ -18,22 +22,21 @@ func notYet(name, raw, what string) error {
 var refusals = []struct {
 	name string
 	off  []string
-	what string
+	why  string
 }{
-	{"process.roles", []string{""}, "KRaft mode: it is a broker of a ZooKeeper cluster and"},
-	{"zookeeper.metadata.migration.enable", []string{"false"}, "the migration to KRaft"},
-	{"authorizer.class.name", []string{""}, "authorizers"},
-	{"zookeeper.set.acl", []string{"false"}, "ACLs on znodes"},
-	{"zookeeper.ssl.client.enable", []string{"false"}, "TLS to ZooKeeper"},
-	{"client.quota.callback.class", nil, "quota callbacks"},
-	{"create.topic.policy.class.name", nil, "create-topic policies"},
-	{"alter.config.policy.class.name", nil, "alter-config policies"},
-	{"principal.builder.class", []string{defaultPrincipalBuilder}, "other principal builders"},
-	{"delegation.token.master.key", nil, "delegation tokens"},
-	{"delegation.token.secret.key", nil, "delegation tokens"},
-	{"replica.selector.class", []string{"", "org.apache.kafka.common.replica.LeaderSelector"}, "fetching from followers"},
-	{"remote.log.storage.system.enable", []string{"false"}, "tiered storage"},
-	{"security.inter.broker.protocol", []string{"PLAINTEXT"}, "TLS and SASL"},
+	{"process.roles", []string{""}, "gregor is a broker of a ZooKeeper cluster and does not run in KRaft mode"},
+	{"zookeeper.metadata.migration.enable", []string{"false"}, unsupported("the migration to KRaft")},
+	{"authorizer.class.name", []string{""}, unsupported("authorizers")},
+	{"zookeeper.set.acl", []string{"false"}, unsupported("ACLs on znodes")},
+	{"zookeeper.ssl.client.enable", []string{"false"}, unsupported("TLS to ZooKeeper")},
+	{"client.quota.callback.class", nil, unsupported("quota callbacks")},
+	{"create.topic.policy.class.name", nil, unsupported("create-topic policies")},
+	{"alter.config.policy.class.name", nil, unsupported("alter-config policies")},
+	{"principal.builder.class", []string{defaultPrincipalBuilder}, unsupported("other principal builders")},
+	{"delegation.token.master.key", nil, unsupported("delegation tokens")},
+	{"delegation.token.secret.key", nil, unsupported("delegation tokens")},
+	{"replica.selector.class", []string{"", "org.apache.kafka.common.replica.LeaderSelector"}, unsupported("fetching from followers")},
+	{"remote.log.storage.system.enable", []string{"false"}, unsupported("tiered storage")},
 }
 
 // refuse looks at server.properties before it is parsed, so that a KRaft file is told about KRaft and not about a
@@ -41,23 +44,24 @@ var refusals = []struct {
 func refuse(static map[string]string) error {
 	for _, r := range refusals {
 		raw, set := static[r.name]
-		if !set || slices.Contains(r.off, javaTrim(raw)) || slices.Contains(r.off, strings.ToLower(javaTrim(raw))) {
+		isOff := func(off string) bool { return strings.EqualFold(off, javaTrim(raw)) }
+		if !set || slices.ContainsFunc(r.off, isOff) {
 			continue
 		}
 		shown := raw
 		if brokerIndex[r.name].Type == Password {
 			shown = "[hidden]"
 		}
-		return notYet(r.name, shown, r.what)
+		return &InvalidValueError{r.name, shown, r.why}
 	}
 	return nil
 }
 
 // checkProtocols refuses listeners that promise encryption or authentication, in server.properties and dynamically.
 func (c *snapshot) checkProtocols() error {
-	for _, l := range slices.Concat(c.listeners, c.advertised) {
+	for _, l := range c.listeners {
 		if l.Protocol != "PLAINTEXT" {
-			return notYet("listener.security.protocol.map", l.Name+":"+l.Protocol, "TLS and SASL on a listener")
+			return notYet("listeners", fmt.Sprintf("%s://%s:%d", l.Name, l.Host, l.Port), "the security protocol "+l.Protocol)
 		}
 	}
 	if protocol := c.text("security.inter.broker.protocol"); protocol != "PLAINTEXT" {

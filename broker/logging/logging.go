@@ -98,7 +98,12 @@ func (r *Registry) Levels() map[string]string {
 
 // ErrRootLevel answers an attempt to unset the root logger's level. Kafka answers INVALID_REQUEST to it, and
 // INVALID_CONFIG to the other errors of SetLevel and UnsetLevel.
-var ErrRootLevel = fmt.Errorf("Removing the log level of the root logger is not allowed")
+var ErrRootLevel error = levelError("Removing the log level of the root logger is not allowed")
+
+// levelError is worded as clients of Apache Kafka get it.
+type levelError string
+
+func (e levelError) Error() string { return string(e) }
 
 // SetLevel gives a logger that exists, or "root", a level of its own: DEBUG, ERROR, FATAL, INFO, TRACE or WARN.
 func (r *Registry) SetLevel(name, level string) error {
@@ -109,7 +114,8 @@ func (r *Registry) SetLevel(name, level string) error {
 	}
 	l, ok := parseLevel(level)
 	if !ok || l == levelOff || level != strings.ToUpper(level) {
-		return fmt.Errorf("Cannot set the log level of %s to %s as it is not a supported log level. Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN", name, level)
+		return levelError("Cannot set the log level of " + name + " to " + level +
+			" as it is not a supported log level. Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN")
 	}
 	r.setLocked(name, l)
 	return nil
@@ -132,7 +138,7 @@ func (r *Registry) UnsetLevel(name string) error {
 
 func (r *Registry) existsLocked(name string) error {
 	if _, ok := r.loggers[name]; !ok && name != Root {
-		return fmt.Errorf("Logger %s does not exist!", name)
+		return levelError("Logger " + name + " does not exist!")
 	}
 	return nil
 }

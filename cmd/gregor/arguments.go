@@ -1,9 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // arguments are those of gregor server.
 type arguments struct {
@@ -26,7 +23,7 @@ func parseArguments(args []string) (arguments, error) {
 		case name == "--override":
 			if !hasInline {
 				if len(args) == 0 {
-					return a, fmt.Errorf("--override needs KEY=VALUE\n%w", errUsage)
+					return a, usageError("--override needs KEY=VALUE")
 				}
 				inline, args = args[0], args[1:]
 			}
@@ -44,15 +41,15 @@ func parseArguments(args []string) (arguments, error) {
 		case arg == "--help" || arg == "-h":
 			a.help = true
 		case strings.HasPrefix(arg, "-"):
-			return a, fmt.Errorf("%s is not an option of gregor server\n%w", arg, errUsage)
+			return a, usageError(arg + " is not an option of gregor server")
 		case a.file != "":
-			return a, fmt.Errorf("only one properties file can be given: %s is left over\n%w", arg, errUsage)
+			return a, usageError("only one properties file can be given: " + arg + " is left over")
 		default:
 			a.file = arg
 		}
 	}
 	if a.file == "" && !a.version && !a.help {
-		return a, errUsage
+		return a, usageError("")
 	}
 	return a, nil
 }

@@ -19,7 +19,7 @@ func healthcheck(args []string) error {
 	case len(args) == 1:
 		address = args[0]
 	case len(args) > 1:
-		return errUsage
+		return usageError("healthcheck takes one HOST:PORT")
 	}
 	conn, err := net.DialTimeout("tcp", address, healthTimeout)
 	if err != nil {

@@ -30,14 +30,17 @@ Environment:
   KAFKA_LOG4J_LOGGERS=LOGGER=LEVEL,...     levels of single loggers
 `
 
-// errUsage makes run print how gregor is called.
-var errUsage = errors.New("usage")
+// usageError is a command line that gregor does not understand; the text may be empty. It makes report say how gregor
+// is called.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run does what the arguments say and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
-	err := errUsage
+	var err error = usageError("")
 	if len(args) > 0 {
 		switch args[0] {
 		case "server":
@@ -57,17 +60,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 // report prints an error of the command line and returns the exit code.
 func report(err error, stderr io.Writer) int {
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.Is(err, errUsage):
-		if err != errUsage {
-			fmt.Fprintln(stderr, err)
-		}
-		fmt.Fprint(stderr, usage)
-	default:
-		fmt.Fprintln(stderr, "gregor:", err)
 	}
+	var misused usageError
+	if !errors.As(err, &misused) {
+		fmt.Fprintln(stderr, "gregor:", err)
+		return 1
+	}
+	if misused != "" {
+		fmt.Fprintf(stderr, "gregor: %s\n", misused)
+	}
+	fmt.Fprint(stderr, usage)
 	return 1
 }
 
