@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -89,24 +90,35 @@ func tooLarge(size int, cfg *LogConfig) error {
 }
 
 // singleBatch cuts the batch off a Produce request's record set and refuses what a broker refuses before it looks at the
-// records (ProduceRequest.validateRecords, UnifiedLog.analyzeAndValidateRecords).
+// records (ByteBufferLogInputStream, ProduceRequest.validateRecords). The two errors with a message are those that
+// Kafka answers with one.
 func singleBatch(set []byte) (record.Batch, error) {
-	invalid := &record.ValidationError{Code: protocol.InvalidRecord}
-	if len(set) <= magicPosition {
-		return nil, invalid
+	invalid := func(cause string) error { return &record.ValidationError{Code: protocol.InvalidRecord, Cause: cause} }
+	corrupted := func(format string, v int) error {
+		return &record.ValidationError{Code: protocol.CorruptMessage, Message: fmt.Sprintf(format, v)}
 	}
-	if magic := int8(set[magicPosition]); magic == 0 || magic == 1 {
-		return nil, invalid
+	if len(set) <= magicPosition {
+		return nil, invalid("no whole batch")
+	}
+	length, magic := int(int32(binary.BigEndian.Uint32(set[8:]))), int8(set[magicPosition])
+	if length < minSizeV0 {
+		return nil, corrupted("Record size %d is less than the minimum record overhead (14)", length)
+	}
+	if magic < 0 || magic > 2 {
+		return nil, corrupted("Invalid magic found in record: %d", int(magic))
+	}
+	if len(set) < record.LogOverhead+length {
+		return nil, invalid("the batch is incomplete")
+	}
+	if magic < 2 {
+		return nil, invalid("message format 0 or 1")
 	}
 	batch, rest, err := record.Split(set)
-	switch {
-	case errors.Is(err, record.ErrIncomplete):
-		return nil, invalid
-	case err != nil:
-		return nil, &record.ValidationError{Code: protocol.CorruptMessage, Message: err.Error()}
+	if err != nil {
+		return nil, &record.ValidationError{Code: protocol.CorruptMessage, Cause: err.Error()}
 	}
-	if _, _, err := record.Split(rest); err == nil {
-		return nil, invalid
+	if _, _, err := record.Split(rest); err == nil || errors.Is(err, record.ErrOldMagic) {
+		return nil, invalid("more than one batch")
 	}
 	return batch, nil
 }
@@ -146,7 +158,7 @@ func (l *Log) appendLeaderBatch(b record.Batch, h *batchHeader, leaderEpoch int3
 	b.SetBaseOffset(base)
 	b.SetLeaderEpoch(leaderEpoch)
 	if !parseHeader(b, 0, h) || h.size != int64(len(b)) {
-		return false, &record.ValidationError{Code: protocol.InvalidRecord}
+		return false, &record.ValidationError{Code: protocol.InvalidRecord, Cause: "the batch does not end where it says"}
 	}
 	out.LogStartOffset = l.logStart.Load()
 	if origin == FromClient && h.producerID >= 0 {

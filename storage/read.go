@@ -58,8 +58,11 @@ func (l *Log) Read(offset int64, maxBytes int, maxOffset int64, minOneBatch bool
 
 // readError tells the disk's errors, which take the directory offline, from the content's.
 func (l *Log) readError(err error) error {
-	var code protocol.ErrorCode
-	if err == nil || errors.As(err, &code) {
+	if err == nil {
+		return nil
+	}
+	var code protocol.ErrorCode // on the heap, so not before there is an error
+	if errors.As(err, &code) {
 		return err
 	}
 	return l.failed("read", err)
