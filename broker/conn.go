@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -98,7 +99,8 @@ func (c *conn) serve() {
 	}
 }
 
-func (c *conn) readLoop() error {
+func (c *conn) readLoop() (err error) {
+	defer c.survive(&err)
 	for {
 		frame, err := c.nextFrame()
 		if err != nil {
@@ -116,6 +118,14 @@ func (c *conn) readLoop() error {
 		case err != nil:
 			return err
 		}
+	}
+}
+
+// survive turns a panic of ours into the end of this one connection: a bug in one request must not take the broker from everyone else.
+func (c *conn) survive(err *error) {
+	if cause := recover(); cause != nil {
+		c.ln.log.Error(fmt.Sprintf("Panic while handling API key %d version %d from %s: %v\n%s", c.rq.header.Key, c.rq.header.Version, c.tcp.RemoteAddr(), cause, debug.Stack()))
+		*err = errClose
 	}
 }
 
@@ -309,6 +319,13 @@ func (c *conn) writeLoop() {
 	defer c.writer.Done()
 	o := output{tcp: c.tcp, raw: c.raw}
 	defer o.discard()
+	var bug error
+	defer func() {
+		if bug != nil {
+			c.fail()
+		}
+	}()
+	defer c.survive(&bug)
 	for {
 		p, ok := c.next(&o)
 		if !ok {

@@ -168,10 +168,10 @@ func TestByteByByte(t *testing.T) {
 
 // TestLargeFrame sends a request larger than the first buffer class, and small ones behind it in the same burst.
 func TestLargeFrame(t *testing.T) {
+	swapHandler(t, 14, func(_ *Broker, _ *request, req kmsg.Request) (kmsg.Response, error) { return req.ResponseKind(), nil })
 	c := serveConn(t, nil)
-	req := kmsg.NewPtrApiVersionsRequest()
-	req.Version = 3
-	req.ClientSoftwareName, req.ClientSoftwareVersion = string(bytes.Repeat([]byte("a"), 300<<10)), "1"
+	req := kmsg.NewPtrSyncGroupRequest()
+	req.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberAssignment: make([]byte, 300<<10)}}
 	burst := append(frame(req, 1), frame(kmsg.NewPtrApiVersionsRequest(), 2)...)
 	burst = append(burst, frame(req, 3)...)
 	if _, err := c.Write(burst); err != nil {
