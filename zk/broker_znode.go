@@ -40,11 +40,11 @@ type brokerJSON struct {
 	Features    map[string]any    `json:"features"`
 	ProtocolMap map[string]string `json:"listener_security_protocol_map"`
 	Endpoints   []string          `json:"endpoints"`
+	Rack        *string           `json:"rack,omitempty"`
 	JMXPort     int32             `json:"jmx_port"`
 	Port        int32             `json:"port"`
 	Host        *string           `json:"host"`
 	Version     int32             `json:"version"`
-	Rack        *string           `json:"rack,omitempty"`
 	Timestamp   decimal           `json:"timestamp"`
 }
 

@@ -51,9 +51,9 @@ type (
 		BlockEnd   *decimal `json:"block_end"` // inclusive
 	}
 	featureJSON struct {
+		Features map[string]int32 `json:"features"`
 		Version  int32            `json:"version"`
 		Status   int32            `json:"status"` // 0 disabled, 1 enabled
-		Features map[string]int32 `json:"features"`
 	}
 )
 

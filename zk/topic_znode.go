@@ -40,10 +40,10 @@ func (t *Topic) SortedPartitions() []int32 { return slices.Sorted(maps.Keys(t.Pa
 
 // topicJSON holds the fields of versions 1 to 3 (kafka.zk.TopicZNode).
 type topicJSON struct {
-	Removing   map[string][]int32 `json:"removing_replicas"`
 	Partitions map[string][]int32 `json:"partitions"`
 	TopicID    string             `json:"topic_id,omitempty"`
 	Adding     map[string][]int32 `json:"adding_replicas"`
+	Removing   map[string][]int32 `json:"removing_replicas"`
 	Version    int32              `json:"version"`
 }
 

@@ -1,0 +1,490 @@
+package zk_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gregor/protocol"
+	"gregor/zk"
+	"gregor/zk/zktest"
+)
+
+func quiet(string) *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func connectTo(t *testing.T, connect string, session time.Duration) *zk.Client {
+	t.Helper()
+	c, err := zk.Connect(context.Background(), zk.Config{Connect: connect, SessionTimeout: session, ConnectionTimeout: 10 * time.Second, MaxInFlight: 10, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func start(t *testing.T) (*zktest.Server, *zk.Client) {
+	t.Helper()
+	s := zktest.Start(t)
+	c := connectTo(t, s.Addr(), 10*time.Second)
+	if err := c.CreatePersistentPaths(); err != nil {
+		t.Fatal(err)
+	}
+	return s, c
+}
+
+// receive waits for a value, far longer than it should take.
+func receive[T any](t *testing.T, ch <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+func TestChrootAndPersistentPaths(t *testing.T) {
+	s := zktest.Start(t)
+	c := connectTo(t, s.Addr()+"/a/b", 10*time.Second)
+	for range 2 {
+		if err := c.CreatePersistentPaths(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"/a/b/brokers/ids", "/a/b/latest_producer_id_block", "/a/b/config/changes", "/a/b/admin", "/a"} {
+		if data, ok := s.Get(path); !ok || data != nil {
+			t.Errorf("%s: %q, %v; want null data", path, data, ok)
+		}
+	}
+	id, err := c.ClusterID()
+	if err != nil || len(id) != 22 {
+		t.Fatalf("cluster id %q, %v", id, err)
+	}
+	if again, err := c.ClusterID(); again != id || err != nil {
+		t.Errorf("cluster id changed from %q to %q, %v", id, again, err)
+	}
+}
+
+func TestConnectWaitsForServer(t *testing.T) {
+	_, err := zk.Connect(context.Background(), zk.Config{Connect: "127.0.0.1:1", SessionTimeout: time.Second, ConnectionTimeout: 100 * time.Millisecond, Logger: quiet})
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("error does not name the server: %v", err)
+	}
+	// A name that cannot be resolved is a server that is not there yet.
+	_, err = zk.Connect(context.Background(), zk.Config{Connect: "no-such-host.invalid:1", SessionTimeout: time.Second, ConnectionTimeout: 100 * time.Millisecond, Logger: quiet})
+	if err == nil || !strings.Contains(err.Error(), "timed out") {
+		t.Errorf("an unknown name ends at once: %v", err)
+	}
+	// One dead server of an ensemble does no harm.
+	s := zktest.Start(t)
+	connectTo(t, "127.0.0.1:1,"+s.Addr(), 10*time.Second)
+}
+
+func broker(id, port int32) zk.Broker {
+	return zk.Broker{ID: id, JMXPort: -1, Timestamp: 1, Endpoints: []zk.Endpoint{{Listener: "PLAINTEXT", Protocol: "PLAINTEXT", Host: "h", Port: port}}}
+}
+
+func TestRegisterBroker(t *testing.T) {
+	s, c := start(t)
+	epoch, err := c.RegisterBroker(broker(1, 9092))
+	if err != nil || epoch <= 0 {
+		t.Fatalf("epoch %d, %v", epoch, err)
+	}
+	if data, _ := s.Get("/brokers/ids/1"); string(data) != string(zk.EncodeBroker(broker(1, 9092))) {
+		t.Errorf("registered as %s", data)
+	}
+	got, err := c.Brokers()
+	if err != nil || len(got) != 1 || got[0].Epoch != epoch {
+		t.Errorf("brokers %+v, %v", got, err)
+	}
+
+	other := connectTo(t, s.Addr(), 10*time.Second)
+	if _, err := other.RegisterBroker(broker(1, 9999)); err == nil || !strings.Contains(err.Error(), "taken") {
+		t.Errorf("an id of a live broker is given away: %v", err)
+	}
+	if _, err := other.RegisterBroker(broker(2, 9092)); err == nil || !strings.Contains(err.Error(), "already registered by broker 1") {
+		t.Errorf("an endpoint of a live broker is given away: %v", err)
+	}
+	s.Put("/brokers/ids/7", []byte("no JSON"))
+	if got, err := c.Brokers(); err != nil || len(got) != 1 {
+		t.Errorf("an unreadable registration: %+v, %v", got, err)
+	}
+	update := broker(1, 9093)
+	if err := c.UpdateBroker(update); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := c.Broker(1); got == nil || got.Endpoints[0].Port != 9093 || got.Epoch != epoch {
+		t.Errorf("after the update: %+v", got)
+	}
+	for _, want := range []int32{1001, 1002} {
+		if id, err := c.GenerateBrokerID(1000); id != want || err != nil {
+			t.Errorf("generated id %d, %v; want %d", id, err, want)
+		}
+	}
+}
+
+// TestQuickRestart: the ephemeral of a killed former life is waited for.
+func TestQuickRestart(t *testing.T) {
+	s, c := start(t)
+	former := connectTo(t, s.Addr(), 10*time.Second)
+	if _, err := former.RegisterBroker(broker(1, 9092)); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.RegisterBroker(broker(1, 9092))
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		t.Fatalf("registered over a session that still stands: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	s.Expire(former.SessionID())
+	if err := receive(t, done, "the registration"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestLostReplies: a change whose answer was lost counts as done, once.
+func TestLostReplies(t *testing.T) {
+	s, c := start(t)
+	s.LoseReplies(1)
+	epoch, err := c.RegisterBroker(broker(1, 9092))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := c.Broker(1); got == nil || got.Epoch != epoch {
+		t.Errorf("registered as %+v, epoch %d", got, epoch)
+	}
+	s.LoseReplies(1)
+	fence, err := c.ElectController(1) // the lost reply is that of /controller_epoch's creation
+	if err != nil || fence.Epoch != 1 {
+		t.Fatalf("fence %+v, %v", fence, err)
+	}
+	if err := c.Resign(fence); err != nil {
+		t.Fatal(err)
+	}
+	s.LoseReplies(1)
+	if fence, err = c.ElectController(1); err != nil || fence.Epoch != 2 {
+		t.Fatalf("fence %+v, %v", fence, err)
+	}
+	tp := protocol.TopicPartition{Topic: "t"}
+	s.Put("/brokers/topics/t", []byte(`{"partitions":{"0":[1]}}`))
+	if failed, err := c.CreatePartitionStates(fence, map[protocol.TopicPartition]zk.PartitionState{tp: {Leader: 1, ISR: []int32{1}}}); err != nil || len(failed) > 0 {
+		t.Fatal(failed, err)
+	}
+	s.LoseReplies(1)
+	if failed, err := c.UpdatePartitionStates(fence, map[protocol.TopicPartition]zk.PartitionState{tp: {Leader: 1, LeaderEpoch: 1, ISR: []int32{1}}}); err != nil || len(failed) > 0 {
+		t.Fatal(failed, err)
+	}
+	states, err := c.PartitionStates([]protocol.TopicPartition{tp})
+	if err != nil || states[tp].Version != 1 || states[tp].LeaderEpoch != 1 {
+		t.Errorf("state %+v, %v", states[tp], err)
+	}
+	s.LoseReplies(1)
+	if start, _, err := c.AllocateProducerIDBlock(1); start != 0 || err != nil {
+		t.Errorf("block %d, %v", start, err)
+	}
+	if start, n, err := c.AllocateProducerIDBlock(1); start != 1000 || n != 1000 || err != nil {
+		t.Errorf("block %d, %v", start, err)
+	}
+}
+
+// TestSessionExpiry: hooks in order, a new session, every watch called, nothing of the old session fires.
+func TestSessionExpiry(t *testing.T) {
+	s, c := start(t)
+	var order []string
+	changed := make(chan struct{}, 10)
+	reregistered := make(chan int64, 1)
+	c.OnExpired(func() { order = append(order, "expired") })
+	var epoch atomic.Int64
+	c.OnSession(func() {
+		order = append(order, "session")
+		e, err := c.RegisterBroker(broker(1, 9092))
+		if err != nil {
+			t.Error(err)
+		}
+		if epoch.Load() >= e {
+			t.Errorf("epoch %d after %d", e, epoch.Load())
+		}
+		reregistered <- e
+	})
+	first, err := c.RegisterBroker(broker(1, 9092))
+	if err != nil {
+		t.Fatal(err)
+	}
+	epoch.Store(first)
+	cancel, err := c.Watch("/brokers/topics", zk.WatchChildren, func() { order = append(order, "watch"); changed <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cancel()
+	old := c.SessionID()
+	s.Expire(old)
+	receive(t, reregistered, "the registration in a new session")
+	receive(t, changed, "the watch after the expiry")
+	if want := []string{"expired", "session", "watch"}; !reflect.DeepEqual(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+	if id := c.SessionID(); id == old || id == 0 {
+		t.Errorf("session %x after %x", id, old)
+	}
+	s.Put("/brokers/topics/t", nil)
+	receive(t, changed, "a change in the new session")
+}
+
+// TestWatchesSurviveReconnect: a change during a broken connection is seen afterwards, in the same session.
+func TestWatchesSurviveReconnect(t *testing.T) {
+	s, c := start(t)
+	data, kids := make(chan struct{}, 10), make(chan struct{}, 10)
+	for _, w := range []struct {
+		path string
+		kind zk.WatchKind
+		ch   chan struct{}
+	}{{"/controller", zk.WatchData, data}, {"/brokers/ids", zk.WatchChildren, kids}} {
+		cancel, err := c.Watch(w.path, w.kind, func() { w.ch <- struct{}{} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cancel()
+	}
+	id := c.SessionID()
+	s.DropConnections()
+	s.Put("/controller", []byte("x"))
+	s.Put("/brokers/ids/5", []byte("x"))
+	receive(t, data, "the creation of /controller")
+	receive(t, kids, "the new child")
+	s.Put("/controller", []byte("y"))
+	receive(t, data, "the change of /controller")
+	s.Delete("/controller")
+	receive(t, data, "the deletion of /controller")
+	if c.SessionID() != id {
+		t.Error("the session was replaced")
+	}
+}
+
+// TestWatchOfMissingParent: a children watch on a znode that does not exist waits for it.
+func TestWatchOfMissingParent(t *testing.T) {
+	s, c := start(t)
+	changed := make(chan struct{}, 10)
+	cancel, err := c.Watch("/missing", zk.WatchChildren, func() { changed <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Put("/missing", nil)
+	receive(t, changed, "its creation")
+	s.Put("/missing/child", nil)
+	receive(t, changed, "its child")
+	cancel()
+	s.Put("/missing/other", nil)
+	if err := c.CreatePersistentPaths(); err != nil { // a round trip: the event would be here by now
+		t.Fatal(err)
+	}
+	select {
+	case <-changed:
+		t.Error("called after cancel")
+	case <-time.After(20 * time.Millisecond):
+	}
+}
+
+func TestFencing(t *testing.T) {
+	s, c := start(t)
+	other := connectTo(t, s.Addr(), 10*time.Second)
+	fence, err := c.ElectController(1)
+	if err != nil || fence.Epoch != 1 {
+		t.Fatalf("%+v, %v", fence, err)
+	}
+	if _, err := other.ElectController(2); !errors.Is(err, zk.ErrNotElected) {
+		t.Errorf("elected beside another: %v", err)
+	}
+	if id, err := other.Controller(); id != 1 || err != nil {
+		t.Errorf("controller %d, %v", id, err)
+	}
+	if err := c.CreateFeatures(fence); err != nil {
+		t.Fatal(err)
+	}
+	s.Delete("/controller")
+	second, err := other.ElectController(2)
+	if err != nil || second.Epoch != 2 {
+		t.Fatalf("%+v, %v", second, err)
+	}
+	if _, err := c.SetTopic(fence, &zk.Topic{Name: "t", Version: -1}); !errors.Is(err, zk.ErrControllerMoved) {
+		t.Errorf("a deposed controller wrote: %v", err)
+	}
+	if _, err := c.CreatePartitionStates(fence, map[protocol.TopicPartition]zk.PartitionState{{Topic: "t"}: {}}); !errors.Is(err, zk.ErrControllerMoved) {
+		t.Errorf("a deposed controller wrote a state: %v", err)
+	}
+	if err := c.Resign(fence); err != nil {
+		t.Error(err)
+	}
+	if id, _ := c.Controller(); id != 2 {
+		t.Errorf("a deposed controller removed its successor: controller %d", id)
+	}
+	// A fence ends with its session, even if nobody was elected since.
+	gone := make(chan struct{})
+	other.OnSession(func() { close(gone) })
+	s.Expire(other.SessionID())
+	receive(t, gone, "the new session")
+	if _, err := other.SetTopic(second, &zk.Topic{Name: "t", Version: -1}); !errors.Is(err, zk.ErrSessionExpired) {
+		t.Errorf("a fence outlived its session: %v", err)
+	}
+	if v, err := c.FeatureVersion(); v != 0 || err != nil {
+		t.Errorf("feature version %d, %v", v, err)
+	}
+}
+
+func TestTopics(t *testing.T) {
+	s, c := start(t)
+	id, err := c.CreateTopic("t", map[int32][]int32{0: {1}}, map[string]string{"a": "b"})
+	if err != nil || id.IsZero() {
+		t.Fatal(id, err)
+	}
+	if _, err := c.CreateTopic("t", map[int32][]int32{0: {1}}, nil); !errors.Is(err, protocol.TopicAlreadyExists) {
+		t.Errorf("created twice: %v", err)
+	}
+	if data, _ := s.Get("/config/topics/t"); string(data) != `{"version":1,"config":{"a":"b"}}` {
+		t.Errorf("config %s", data)
+	}
+	if err := c.AddPartitions("t", map[int32][]int32{1: {2}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AddPartitions("t", map[int32][]int32{1: {3}}); !errors.Is(err, protocol.InvalidPartitions) {
+		t.Errorf("a partition was added twice: %v", err)
+	}
+	if err := c.AddPartitions("none", nil); !errors.Is(err, protocol.UnknownTopicOrPartition) {
+		t.Errorf("partitions of no topic: %v", err)
+	}
+	got, err := c.Topic("t")
+	if err != nil || got.ID != id || !reflect.DeepEqual(got.Partitions, map[int32][]int32{0: {1}, 1: {2}}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if got, err := c.Topic("none"); got != nil || err != nil {
+		t.Errorf("a topic that is not there: %+v, %v", got, err)
+	}
+	s.Put("/brokers/topics/bad", []byte("{"))
+	if names, _ := c.Topics(); !slices.Equal(names, []string{"bad", "t"}) {
+		t.Errorf("topics %v", names)
+	}
+	if read, err := c.ReadTopics([]string{"bad", "none", "t"}); err != nil || len(read) != 1 {
+		t.Errorf("read %v, %v", read, err)
+	}
+	for range 2 {
+		if err := c.RequestTopicDeletion("t"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fence, err := c.ElectController(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[protocol.TopicPartition]zk.PartitionState{}
+	for p := range int32(500) {
+		states[protocol.TopicPartition{Topic: "t", Partition: p}] = zk.PartitionState{Leader: 1, ISR: []int32{1}}
+	}
+	s.Put("/brokers/topics/t/partitions/3", nil) // a predecessor died here
+	s.Put("/brokers/topics/t/partitions/4/state", []byte("x"))
+	failed, err := c.CreatePartitionStates(fence, states)
+	if err != nil || len(failed) != 1 || !errors.Is(failed[protocol.TopicPartition{Topic: "t", Partition: 4}], zk.ErrNodeExists) {
+		t.Errorf("failed %v, %v", failed, err)
+	}
+	if err := c.DeleteTopic(fence, "t"); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.Paths() {
+		if strings.HasSuffix(p, "/t") || strings.Contains(p, "/t/") {
+			t.Errorf("%s is left", p)
+		}
+	}
+}
+
+func TestConfigChanges(t *testing.T) {
+	s, c := start(t)
+	if err := c.SetEntityConfig("topics", "early", map[string]string{"a": "b"}); err != nil {
+		t.Fatal(err)
+	}
+	changes := make(chan string, 100)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := c.WatchConfigChanges(ctx, func(kind, name string) { changes <- kind + "/" + name }); err != nil {
+		t.Fatal(err)
+	}
+	if got := receive(t, changes, "what was there"); got != "topics/early" {
+		t.Errorf("change of %s", got)
+	}
+	s.Put("/config/changes/config_change_0000000003", []byte("garbage"))
+	// What an old tool writes, and what we write.
+	s.Put("/config/changes/config_change_0000000005", []byte(`{"version":1,"entity_type":"topics","entity_name":"old"}`))
+	if got := receive(t, changes, "version 1"); got != "topics/old" {
+		t.Errorf("change of %s", got)
+	}
+	// Changes across an expired session are not missed.
+	s.Expire(c.SessionID())
+	s.Put("/config/changes/config_change_0000000007", []byte(`{"version":2,"entity_path":"users/u/clients/c"}`))
+	if got := receive(t, changes, "a change during the expiry"); got != "users/u/clients/c" {
+		t.Errorf("change of %s", got)
+	}
+
+	if config, err := c.EntityConfig("topics", "early"); err != nil || config["a"] != "b" {
+		t.Errorf("%v, %v", config, err)
+	}
+	if config, err := c.EntityConfig("topics", "none"); err != nil || config != nil {
+		t.Errorf("%v, %v", config, err)
+	}
+	s.Put("/config/clients/x", []byte(`{"version":1,"config":{"q":"1"}}`))
+	s.Put("/config/clients/bad", []byte(`{"version":1,"config":7}`))
+	if all, err := c.EntityConfigs("clients"); err != nil || len(all) != 1 || all["x"]["q"] != "1" {
+		t.Errorf("%v, %v", all, err)
+	}
+	if err := c.SetEntityConfig("clients", "x", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Get("/config/clients/x"); ok {
+		t.Error("a quota entity without settings is left")
+	}
+}
+
+func TestWatchController(t *testing.T) {
+	s, c := start(t)
+	ids := make(chan int32, 10)
+	if err := c.WatchController(t.Context(), func(id int32) { ids <- id }); err != nil {
+		t.Fatal(err)
+	}
+	if id := receive(t, ids, "the state at start"); id != -1 {
+		t.Errorf("controller %d", id)
+	}
+	s.Put("/controller", zk.EncodeController(4, 1))
+	if id := receive(t, ids, "the election"); id != 4 {
+		t.Errorf("controller %d", id)
+	}
+}
+
+// TestCloseWakesWaiters: operations that wait for a server end with Close.
+func TestCloseWakesWaiters(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s := zktest.Start(t)
+	c := connectTo(t, s.Addr(), 10*time.Second)
+	s.Close()
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Topics()
+		done <- err
+	}()
+	c.Close()
+	if err := receive(t, done, "the waiting read"); !errors.Is(err, zk.ErrClosed) {
+		t.Errorf("%v", err)
+	}
+}
