@@ -20,6 +20,15 @@ type output struct {
 	buf     []byte
 	splices []splice
 	spliced int // bytes in splices
+
+	// What sendMore and sendFile are at; kept here, with the functions the poller calls, so that sending allocates nothing.
+	more     []byte
+	from     int // file descriptor
+	offset   int64
+	left     int
+	failure  error
+	moreFunc func(fd uintptr) bool
+	fileFunc func(fd uintptr) bool
 }
 
 // splice is a file slice that goes out after the first at bytes of buf.
@@ -100,49 +109,56 @@ func (o *output) flush() error {
 
 // sendMore writes b and tells the kernel that more follows at once, so that a header shares a packet with its records.
 func (o *output) sendMore(b []byte) error {
-	var failure error
-	err := o.raw.Write(func(fd uintptr) bool {
-		for len(b) > 0 {
-			n, err := unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
-			switch {
-			case errors.Is(err, unix.EAGAIN):
-				return false
-			case errors.Is(err, unix.EINTR):
-			case err != nil:
-				failure = err
-				return true
-			default:
-				b = b[n:]
-			}
+	if o.moreFunc == nil {
+		o.moreFunc, o.fileFunc = o.moreStep, o.fileStep
+	}
+	o.more, o.failure = b, nil
+	err := o.raw.Write(o.moreFunc)
+	o.more = nil
+	return errors.Join(err, o.failure)
+}
+
+// moreStep is called whenever the socket may take bytes; false waits for the next time.
+func (o *output) moreStep(fd uintptr) bool {
+	for len(o.more) > 0 {
+		n, err := unix.SendmsgN(int(fd), o.more, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
+		switch {
+		case err == unix.EAGAIN:
+			return false
+		case err == unix.EINTR:
+		case err != nil:
+			o.failure = err
+			return true
+		default:
+			o.more = o.more[n:]
 		}
-		return true
-	})
-	return errors.Join(err, failure)
+	}
+	return true
 }
 
 // sendFile sends a file slice. The offset is explicit: readers of one segment share its file.
 func (o *output) sendFile(s *storage.FileSlice) error {
-	offset, left := s.Offset, s.Size
-	from := int(s.File.Fd())
-	var failure error
-	err := o.raw.Write(func(fd uintptr) bool {
-		for left > 0 {
-			n, err := unix.Sendfile(int(fd), from, &offset, left)
-			switch {
-			case errors.Is(err, unix.EAGAIN):
-				return false
-			case errors.Is(err, unix.EINTR):
-			case err != nil:
-				failure = err
-				return true
-			case n == 0:
-				failure = io.ErrUnexpectedEOF // the file is shorter than the log said: the frame cannot be completed
-				return true
-			default:
-				left -= n
-			}
+	o.from, o.offset, o.left, o.failure = int(s.File.Fd()), s.Offset, s.Size, nil
+	err := o.raw.Write(o.fileFunc)
+	return errors.Join(err, o.failure)
+}
+
+func (o *output) fileStep(fd uintptr) bool {
+	for o.left > 0 {
+		n, err := unix.Sendfile(int(fd), o.from, &o.offset, o.left)
+		switch {
+		case err == unix.EAGAIN:
+			return false
+		case err == unix.EINTR:
+		case err != nil:
+			o.failure = err
+			return true
+		case n == 0:
+			o.failure = io.ErrUnexpectedEOF // the file is shorter than the log said: the frame cannot be completed
+			return true
+		default:
+			o.left -= n
 		}
-		return true
-	})
-	return errors.Join(err, failure)
+	}
+	return true
 }
