@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 
 	"gregor/protocol"
 )
@@ -87,8 +86,10 @@ func (r *reader) nullableString() *string {
 	if n == -1 || r.err != nil {
 		return nil
 	}
-	// As in Java, what is no UTF-8 is read as U+FFFD.
-	s := strings.ToValidUTF8(string(r.take(n)), "\uFFFD")
+	if n > maxString {
+		r.fail(errors.New("string longer than 32767 bytes"))
+	}
+	s := string(r.take(n))
 	return &s
 }
 

@@ -16,10 +16,14 @@ type shard struct {
 	ctx       context.Context
 	cancel    context.CancelFunc
 
-	// gate is held shared while a batch is appended, so that whoever loads the partition anew can wait until nothing of this
-	// term comes into the log any more.
-	gate   sync.RWMutex
 	closed atomic.Bool // the term is over: nothing more is appended, no group is made
+	// appends counts the batches on their way to the log, so that whoever loads the partition anew can wait until nothing of
+	// this term comes into the log any more.
+	appends struct {
+		sync.Mutex
+		n    int
+		none *sync.Cond // n has become 0
+	}
 	// loadEnded is closed when nothing loads this term any more.
 	loadEnded chan struct{}
 
@@ -31,16 +35,39 @@ type shard struct {
 
 func newShard(parent context.Context, partition, epoch int32) *shard {
 	sh := &shard{partition: partition, loadEnded: make(chan struct{})}
+	sh.appends.none = sync.NewCond(&sh.appends)
 	sh.epoch.Store(epoch)
 	sh.ctx, sh.cancel = context.WithCancel(parent)
 	sh.mu.groups = map[string]*slot{}
 	return sh
 }
 
+// beginAppend asks to append; endAppend must follow when it may.
+func (sh *shard) beginAppend() bool {
+	sh.appends.Lock()
+	defer sh.appends.Unlock()
+	if sh.closed.Load() {
+		return false
+	}
+	sh.appends.n++
+	return true
+}
+
+func (sh *shard) endAppend() {
+	sh.appends.Lock()
+	defer sh.appends.Unlock()
+	if sh.appends.n--; sh.appends.n == 0 {
+		sh.appends.none.Broadcast()
+	}
+}
+
 // quiesce waits until nothing of a closed term is on its way to the log.
 func (sh *shard) quiesce() {
-	sh.gate.Lock()
-	defer sh.gate.Unlock()
+	sh.appends.Lock()
+	defer sh.appends.Unlock()
+	for sh.appends.n > 0 {
+		sh.appends.none.Wait()
+	}
 }
 
 // get finds a group, nil without one.

@@ -160,11 +160,10 @@ func (s *slot) appendTogether(c *Coordinator, batch []*write) []protocol.ErrorCo
 
 // append writes one batch of records and waits until it is committed.
 func (s *slot) append(c *Coordinator, writes ...*write) protocol.ErrorCode {
-	s.shard.gate.RLock()
-	defer s.shard.gate.RUnlock()
-	if s.shard.closed.Load() {
+	if !s.shard.beginAppend() {
 		return protocol.NotLeaderOrFollower
 	}
+	defer s.shard.endAppend()
 	b := record.NewBuilder(c.config.OffsetsTopicCodec)
 	now := c.now()
 	for _, w := range writes {
