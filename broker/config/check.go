@@ -22,7 +22,7 @@ func requirement(text string) error { return ruleError("requirement failed: " + 
 func (c *snapshot) check() error {
 	for _, step := range []func() error{
 		c.checkIdentity, c.checkLog, c.checkReplication, c.checkCoordinators, c.deriveListeners,
-		c.checkListeners, c.checkProtocols, c.checkFormat, c.checkConnections,
+		c.checkProtocols, c.checkListeners, c.checkFormat, c.checkConnections,
 	} {
 		if err := step(); err != nil {
 			return err
