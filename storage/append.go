@@ -176,7 +176,7 @@ func (l *Log) appendLeaderBatch(b record.Batch, h *batchHeader, leaderEpoch int3
 	if h.control() {
 		marker = parseTxnMarker(b)
 	}
-	if err := l.writeLocked(b, h.lastOffset, h.maxTimestamp); err != nil {
+	if err := l.writeLocked(b, base, h.lastOffset, h.maxTimestamp); err != nil {
 		return false, l.failed("append", err)
 	}
 	if err := l.noteBatchLocked(h, marker); err != nil {
@@ -191,8 +191,8 @@ func (l *Log) appendLeaderBatch(b record.Batch, h *batchHeader, leaderEpoch int3
 
 // writeLocked rolls when due and writes whole batches behind the active segment's end with one call. The bytes do not
 // count until advanceLocked.
-func (l *Log) writeLocked(b []byte, lastOffset, maxTimestamp int64) error {
-	if err := l.rollIfDueLocked(int64(len(b)), lastOffset, maxTimestamp); err != nil {
+func (l *Log) writeLocked(b []byte, firstOffset, lastOffset, maxTimestamp int64) error {
+	if err := l.rollIfDueLocked(int64(len(b)), firstOffset, lastOffset, maxTimestamp); err != nil {
 		return err
 	}
 	s := l.segments.Load().active()
@@ -301,10 +301,11 @@ func (l *Log) appendFollowerSet(set []byte, last *batchHeader) (epochChanged boo
 	if err := l.usable(); err != nil {
 		return false, err
 	}
-	if first := record.Batch(set).BaseOffset(); first < l.logEnd.Load() {
+	first := record.Batch(set).BaseOffset()
+	if first < l.logEnd.Load() {
 		return false, fmt.Errorf("offset %d from the leader, the log ends at %d: %w", first, l.logEnd.Load(), protocol.OffsetOutOfRange)
 	}
-	if err := l.writeLocked(set, last.lastOffset, last.maxTimestamp); err != nil {
+	if err := l.writeLocked(set, first, last.lastOffset, last.maxTimestamp); err != nil {
 		return false, l.failed("append", err)
 	}
 	for at := int64(0); at < int64(len(set)); {

@@ -113,6 +113,9 @@ func (r *rig) crash(damage ...func(dir string)) *Log {
 	return r.m.Get(tp0)
 }
 
+// same goes on without a stop.
+func (r *rig) same(...func(string)) *Log { return r.m.Get(tp0) }
+
 func (r *rig) log() *Log {
 	r.t.Helper()
 	l, err := r.m.GetOrCreate(tp0, CreateOptions{IsNew: true})

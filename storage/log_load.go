@@ -246,7 +246,7 @@ func (l *Log) eachHeaderOf(s *segment, from, to int64, fn func(*batchHeader, *se
 }
 
 // loadProducers takes the state that recovery has built, or reads the newest snapshot and the batches behind it. Snapshots
-// that no segment needs go.
+// that no segment needs go; one for the log end is there afterwards.
 func (l *Log) loadProducers(recovered *producerState) error {
 	end := l.logEnd.Load()
 	offsets, err := snapshotOffsets(l.path)
@@ -273,7 +273,10 @@ func (l *Log) loadProducers(recovered *producerState) error {
 	}
 	l.mu.producers.replicated(l.highWatermark.Load())
 	l.publishUnstableLocked()
-	return nil
+	if end == 0 || l.segments.Load().active().isAbsent() {
+		return nil
+	}
+	return l.snapshotLocked(end)
 }
 
 // buildProducers reads the newest usable snapshot at or below end and applies the batches between it and end. Without a

@@ -89,7 +89,7 @@ func (l *Log) applyRetention(nowMs int64) (int, error) {
 // retireHeadLocked drops n segments, rolling first when that would leave none.
 func (l *Log) retireHeadLocked(n int) error {
 	if n == len(l.segments.Load().list) {
-		if err := l.rollLocked(); err != nil {
+		if err := l.rollLocked(l.logEnd.Load()); err != nil {
 			return err
 		}
 	}

@@ -52,17 +52,17 @@ func (s *segment) startIndexes() error {
 
 // rollIfDueLocked begins a new segment when the active one cannot or should not take size bytes more (LogSegment.shouldRoll):
 // segment.bytes, segment.ms less jitter, a full index, or an offset that is too far from the base.
-func (l *Log) rollIfDueLocked(size, lastOffset, maxTimestamp int64) error {
+func (l *Log) rollIfDueLocked(size, firstOffset, lastOffset, maxTimestamp int64) error {
 	s, cfg := l.segments.Load().active(), l.Config()
 	used := s.size.Load()
 	due := used > int64(cfg.SegmentBytes)-size || !fitsIndex(s.base, lastOffset, used+size)
 	if used > 0 && !due {
 		due = l.tooOldLocked(s, cfg, maxTimestamp) || s.indexFull(int64(cfg.SegmentIndexBytes))
 	}
-	if !due || used == 0 && s.base == l.logEnd.Load() && fitsIndex(s.base, lastOffset, size) {
+	if !due || used == 0 && s.base == firstOffset {
 		return nil
 	}
-	return l.rollLocked()
+	return l.rollLocked(firstOffset)
 }
 
 // tooOldLocked compares timestamps where there are any: a segment's age is the time between its first batch and the
@@ -91,9 +91,9 @@ func (s *segment) indexFull(maxBytes int64) bool {
 	return s.mu.index.count() >= maxBytes/offsetEntrySize || s.mu.times.count() >= maxBytes/timeEntrySize-1
 }
 
-// rollLocked begins a new segment at the log end. The old one is complete on disk, though not durable: the flusher sees to that.
-func (l *Log) rollLocked() error {
-	end := l.logEnd.Load()
+// rollLocked begins a new segment at base, which is not below the log end. The old one is complete on disk, though not durable:
+// the flusher sees to that.
+func (l *Log) rollLocked(base int64) error {
 	list := l.segments.Load().list
 	old := list[len(list)-1]
 	if old.size.Load() > 0 {
@@ -104,20 +104,20 @@ func (l *Log) rollLocked() error {
 	if err := old.seal(); err != nil {
 		return err
 	}
-	if err := l.snapshotLocked(end); err != nil {
+	if err := l.snapshotLocked(base); err != nil {
 		return err
 	}
-	if old.size.Load() == 0 && (old.isAbsent() || old.base == end) {
+	if old.size.Load() == 0 && (old.isAbsent() || old.base == base) {
 		list = list[:len(list)-1]
 		old.discard()
 	}
-	next := newSegment(l.path, end, 0, l.manager.nowMs())
+	next := newSegment(l.path, base, 0, l.manager.nowMs())
 	next.mu.absent = true
 	if _, err := l.openActiveLocked(next); err != nil {
 		return err
 	}
 	l.segments.Store(&segmentList{append(list[:len(list):len(list)], next)})
-	l.tail.reset(next, end)
+	l.tail.reset(next, l.logEnd.Load())
 	l.manager.scheduleFlush(l)
 	return nil
 }
