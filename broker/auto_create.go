@@ -1,8 +1,8 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -19,9 +19,7 @@ func (b *Broker) autoCreateTopic(name string) protocol.ErrorCode {
 	case protocol.None, protocol.TopicAlreadyExists:
 		return protocol.LeaderNotAvailable
 	default:
-		if !errors.Is(err, protocol.InvalidReplicationFactor) {
-			b.logging.Logger("kafka.server.DefaultAutoTopicCreationManager").Warn(fmt.Sprintf("Could not create topic %s at its first use: %v", name, err))
-		}
+		b.logging.Logger("kafka.server.DefaultAutoTopicCreationManager").Info(fmt.Sprintf("Could not create topic %s at its first use: %v", name, err))
 		return code
 	}
 }
@@ -34,12 +32,12 @@ func (b *Broker) autoCreatedTopic(name string) kmsg.CreateTopicsRequestTopic {
 	case groupMetadataTopic:
 		asked.NumPartitions = int32(b.config.Int("offsets.topic.num.partitions"))
 		asked.ReplicationFactor = int16(b.config.Int("offsets.topic.replication.factor"))
-		asked.Configs = topicConfigList("cleanup.policy", "compact", "segment.bytes", b.config.String("offsets.topic.segment.bytes"), "compression.type", "producer")
+		asked.Configs = topicConfigList("cleanup.policy", "compact", "segment.bytes", strconv.Itoa(b.config.Int("offsets.topic.segment.bytes")), "compression.type", "producer")
 	case transactionStateTopic:
 		asked.NumPartitions = int32(b.config.Int("transaction.state.log.num.partitions"))
 		asked.ReplicationFactor = int16(b.config.Int("transaction.state.log.replication.factor"))
-		asked.Configs = topicConfigList("cleanup.policy", "compact", "segment.bytes", b.config.String("transaction.state.log.segment.bytes"),
-			"compression.type", "uncompressed", "min.insync.replicas", b.config.String("transaction.state.log.min.isr"), "unclean.leader.election.enable", "false")
+		asked.Configs = topicConfigList("cleanup.policy", "compact", "segment.bytes", strconv.Itoa(b.config.Int("transaction.state.log.segment.bytes")),
+			"compression.type", "uncompressed", "min.insync.replicas", strconv.Itoa(b.config.Int("transaction.state.log.min.isr")), "unclean.leader.election.enable", "false")
 	default:
 		asked.NumPartitions = int32(b.config.Int("num.partitions"))
 		asked.ReplicationFactor = int16(b.config.Int("default.replication.factor"))

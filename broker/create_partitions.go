@@ -110,7 +110,7 @@ func (b *Broker) planPartitions(asked *kmsg.CreatePartitionsRequestTopic, topic 
 	}
 	places := b.brokerPlaces()
 	start := max(0, slices.IndexFunc(places, func(p controller.BrokerPlace) bool { return p.ID >= first[0] }))
-	return controller.AssignReplicas(places, int(asked.Count-has), len(first), start, int(has))
+	return placeReplicas(places, int(asked.Count-has), len(first), start, int(has))
 }
 
 // checkAddedAssignment wants one list per added partition, each of as many distinct live brokers as partition 0 has replicas.

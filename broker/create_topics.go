@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -88,6 +89,9 @@ func (b *Broker) createTopic(asked *kmsg.CreateTopicsRequestTopic, validateOnly 
 		return nil
 	}
 	id, err := b.zk.CreateTopic(asked.Topic, topic.partitions, topic.configs)
+	if errors.Is(err, protocol.TopicAlreadyExists) {
+		return topicExists(asked.Topic) // another request was faster
+	}
 	if err != nil {
 		return err
 	}

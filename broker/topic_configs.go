@@ -23,6 +23,9 @@ const (
 	defaultEntity = "<default>"
 )
 
+// uncleanElection is the one config that the controller follows: partitions without a leader may get one when it becomes true.
+const uncleanElection = "unclean.leader.election.enable"
+
 // TopicConfigs keeps the overrides of every topic this broker was asked for, as they stand in /config/topics, and says what a topic's log is to do.
 // An override that Kafka would refuse (an old tool may write any text into ZooKeeper) is left out, with a warning.
 type TopicConfigs struct {
@@ -132,7 +135,7 @@ func logConfig(store *config.Store, overrides map[string]string) storage.LogConf
 		TimestampBeforeMaxMs:        timestampLimit(number, "message.timestamp.before.max.ms"),
 		TimestampAfterMaxMs:         timestampLimit(number, "message.timestamp.after.max.ms"),
 		MinInsyncReplicas:           int32(number("min.insync.replicas")),
-		UncleanLeaderElectionEnable: flag("unclean.leader.election.enable"),
+		UncleanLeaderElectionEnable: flag(uncleanElection),
 		Preallocate:                 flag("preallocate"),
 	}
 }
@@ -169,9 +172,14 @@ func (b *Broker) startConfigs() error {
 	return nil
 }
 
-// watchConfigs applies configuration changes to the running broker until ctx ends. The logs must be loaded.
+// watchConfigs applies configuration changes to the running broker until ctx ends. The logs must be loaded and the controller made.
 func (b *Broker) watchConfigs(ctx context.Context) error {
-	b.config.OnChange(func([]string) { b.updateAllLogConfigs() })
+	b.config.OnChange(func(changed []string) {
+		b.updateAllLogConfigs()
+		if slices.Contains(changed, uncleanElection) && b.config.Bool(uncleanElection) {
+			b.controller.UncleanLeaderElectionEnabled()
+		}
+	})
 	return b.zk.WatchConfigChanges(ctx, b.configChanged)
 }
 
@@ -180,7 +188,11 @@ func (b *Broker) configChanged(kind, name string) {
 	switch kind {
 	case topicConfigs:
 		if _, err = b.topicConfigs.refresh(name); err == nil {
-			b.logs.UpdateConfig(name, b.topicConfigs.LogConfig(name))
+			changed := b.topicConfigs.LogConfig(name)
+			b.logs.UpdateConfig(name, changed)
+			if changed.UncleanLeaderElectionEnable {
+				b.controller.UncleanLeaderElectionEnabled()
+			}
 		}
 	case brokerConfigs:
 		if name == defaultEntity || name == strconv.Itoa(int(b.id)) {

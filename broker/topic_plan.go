@@ -86,7 +86,17 @@ func (b *Broker) assignTopic(asked *kmsg.CreateTopicsRequestTopic) (map[int32][]
 	if partitions > maxPartitionsPerTopic {
 		return nil, newAPIError(protocol.InvalidPartitions, "A topic may have at most %d partitions, %d were asked for.", maxPartitionsPerTopic, partitions)
 	}
-	return controller.AssignReplicas(b.brokerPlaces(), int(partitions), int(factor), -1, 0)
+	return placeReplicas(b.brokerPlaces(), int(partitions), int(factor), -1, 0)
+}
+
+// placeReplicas is controller.AssignReplicas with its refusals made fit for the client.
+func placeReplicas(places []controller.BrokerPlace, n, factor, start, first int) (map[int32][]int32, error) {
+	assignment, err := controller.AssignReplicas(places, n, factor, start, first)
+	if err != nil {
+		code := errorCode(err)
+		return nil, newAPIError(code, "%s.", strings.TrimSuffix(err.Error(), ": "+code.String()))
+	}
+	return assignment, nil
 }
 
 // brokerPlaces lists the live brokers for the placement of replicas.
