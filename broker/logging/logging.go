@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,18 +106,21 @@ type levelError string
 
 func (e levelError) Error() string { return string(e) }
 
-// SetLevel gives a logger that exists, or "root", a level of its own: DEBUG, ERROR, FATAL, INFO, TRACE or WARN.
+// settable are the levels that a client may set (LogLevelConfig): OFF and ALL are not among them.
+var settable = []string{"DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"}
+
+// SetLevel gives a logger that exists, or "root", one of the settable levels as its own.
 func (r *Registry) SetLevel(name, level string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.existsLocked(name); err != nil {
 		return err
 	}
-	l, ok := parseLevel(level)
-	if !ok || l == levelOff || level != strings.ToUpper(level) {
+	if !slices.Contains(settable, level) {
 		return levelError("Cannot set the log level of " + name + " to " + level +
-			" as it is not a supported log level. Valid log levels are DEBUG, ERROR, FATAL, INFO, TRACE, WARN")
+			" as it is not a supported log level. Valid log levels are " + strings.Join(settable, ", "))
 	}
+	l, _ := parseLevel(level)
 	r.setLocked(name, l)
 	return nil
 }
