@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -67,6 +69,29 @@ func compareFields(step string, reference, tested map[string]string) []differenc
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].field < out[j].field })
 	return out
+}
+
+var versionWord = regexp.MustCompile(`\bv\d+\b`)
+
+// fold writes differences that only the version of the request tells apart as one line, with the versions behind it.
+func fold(all []difference) []string {
+	versions := map[string][]string{}
+	var order []string
+	for _, d := range all {
+		version := versionWord.FindString(d.step)
+		d.step = versionWord.ReplaceAllString(d.step, "v*")
+		line := d.String()
+		if _, seen := versions[line]; !seen {
+			order = append(order, line)
+		}
+		if !slices.Contains(versions[line], version) {
+			versions[line] = append(versions[line], version)
+		}
+	}
+	for i, line := range order {
+		order[i] = line + " | " + strings.Join(versions[line], " ")
+	}
+	return order
 }
 
 // known is a difference that docs/compatibility.md admits: globs over step and field, as written there, and whether it was met in this run.

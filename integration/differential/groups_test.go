@@ -26,23 +26,25 @@ func groupScenarios() []scenario {
 	}
 }
 
-// coordinatorReady waits until groups are served: the first FindCoordinator makes __consumer_offsets.
+// coordinatorReady waits until groups are served: the first FindCoordinator makes __consumer_offsets, and each of its partitions has to be loaded.
 func (s *session) coordinatorReady() {
-	for range 200 {
-		resp, _ := s.quiet(at(4, &kmsg.FindCoordinatorRequest{CoordinatorKeys: []string{"ready"}})).(*kmsg.FindCoordinatorResponse)
-		if resp != nil && len(resp.Coordinators) == 1 && resp.Coordinators[0].ErrorCode == 0 {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	for n := range 40 { // every partition of __consumer_offsets has to be loaded
-		for range 100 {
-			resp, _ := s.quiet(at(4, &kmsg.HeartbeatRequest{Group: fmt.Sprint("ready", n), MemberID: "m"})).(*kmsg.HeartbeatResponse)
-			if resp != nil && resp.ErrorCode == 25 {
-				break
+	deadline := time.Now().Add(30 * time.Second)
+	await := func(r kmsg.Request, ready func(kmsg.Response) bool) {
+		for resp := s.quiet(r); resp == nil || !ready(resp); resp = s.quiet(r) {
+			if time.Now().After(deadline) {
+				panic(abort{fmt.Sprintf("groups are not served: %+v", resp)})
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
+	}
+	await(at(4, &kmsg.FindCoordinatorRequest{CoordinatorKeys: []string{"ready"}}), func(r kmsg.Response) bool {
+		f := r.(*kmsg.FindCoordinatorResponse).Coordinators
+		return len(f) == 1 && f[0].ErrorCode == 0
+	})
+	for n := range 40 { // names enough to fall on every partition
+		await(at(4, &kmsg.HeartbeatRequest{Group: fmt.Sprint("ready", n), MemberID: "m"}), func(r kmsg.Response) bool {
+			return r.(*kmsg.HeartbeatResponse).ErrorCode == 25
+		})
 	}
 }
 

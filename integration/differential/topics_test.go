@@ -32,6 +32,7 @@ func newTopic(name string, partitions int32, factor int16) kmsg.CreateTopicsRequ
 }
 
 func createTopics(s *session) {
+	s.coordinatorReady() // so that __consumer_offsets is there and cannot be made by name
 	s.each(19, 0, func(s *session, v int16) {
 		name := func(suffix string) string { return fmt.Sprintf("c%d%s", v, suffix) }
 		s.do("right", newTopics(v, newTopic(name("-right"), 2, 1)))
