@@ -292,14 +292,19 @@ func TestBrokerFailureAndPreferredElection(t *testing.T) {
 // widenISR is AlterPartition as the leader sends it.
 func widenISR(t *testing.T, c *Controller, leader *fakeBroker, p tp, isr []int32) {
 	t.Helper()
+	states, err := c.zk.PartitionStates([]tp{p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := states[p]
 	leader.mu.Lock()
-	now, id := leader.metadata[p], leader.ids[p.Topic]
+	id := leader.ids[p.Topic]
 	leader.mu.Unlock()
-	resp := c.AlterPartition(t.Context(), alterRequest(leader, id, p, now.LeaderEpoch, now.ZKVersion, isr))
+	resp := c.AlterPartition(t.Context(), alterRequest(leader, id, p, now.LeaderEpoch, now.Version, isr))
 	if resp.ErrorCode != 0 || resp.Topics[0].Partitions[0].ErrorCode != 0 {
 		t.Fatalf("AlterPartition of %v to %v: %+v", p, isr, resp)
 	}
-	leader.await("the new ISR, or a reassignment that it completed", func(b *fakeBroker) bool { return b.metadata[p].ZKVersion > now.ZKVersion })
+	leader.await("the new ISR, or a reassignment that it completed", func(b *fakeBroker) bool { return b.metadata[p].ZKVersion > now.Version })
 }
 
 func alterRequest(b *fakeBroker, id protocol.TopicID, p tp, leaderEpoch, partitionEpoch int32, isr []int32) *kmsg.AlterPartitionRequest {
