@@ -116,11 +116,11 @@ func (c *snapshot) checkListenerKeys() error {
 
 // get returns a value that is read as one of the given types. Another type, or a name that is not a key, is our own bug.
 func (c *snapshot) get(name string, types ...Type) value {
-	key, known := brokerIndex[name]
-	if !known || !slices.Contains(types, key.Type) {
+	v, known := c.values[name]
+	if !known || !slices.Contains(types, v.kind) {
 		panic(fmt.Sprintf("config: %s is no key of the type that it is read as", name))
 	}
-	return c.values[name]
+	return v
 }
 
 func (c *snapshot) integer(name string) int64 { return c.get(name, Int, Short, Long).integer }

@@ -28,6 +28,7 @@ func (e *InvalidValueError) Error() string {
 // value is a parsed value. text is its canonical form, which DescribeConfigs answers; the other fields are set as the
 // type of the key says.
 type value struct {
+	kind    Type
 	null    bool
 	text    string
 	boolean bool
@@ -53,7 +54,7 @@ func (key *Key) parse(raw string) (value, error) {
 // defaultValue is the parsed default. Defaults satisfy their definitions; a test holds that.
 func (key *Key) defaultValue() value {
 	if key.Default == nil {
-		return value{null: true}
+		return value{kind: key.Type, null: true}
 	}
 	v, _ := parseAs(key.Type, *key.Default)
 	return v
@@ -61,7 +62,7 @@ func (key *Key) defaultValue() value {
 
 // parseAs returns what is wrong with text as a value of type t, or "".
 func parseAs(t Type, text string) (v value, why string) {
-	v.text = text
+	v.kind, v.text = t, text
 	switch t {
 	case Boolean:
 		switch {
