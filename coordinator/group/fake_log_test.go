@@ -20,7 +20,7 @@ type fakeLog struct {
 		sync.Mutex
 		batches   map[int32][]record.Batch
 		delay     time.Duration
-		fail      error // what every append returns, without writing
+		fail      error // what every append without tombstones returns, without writing
 		maxBytes  int   // 0: any
 		failLoads int   // so many loads fail
 		appends   int
@@ -40,6 +40,9 @@ func (l *fakeLog) Append(ctx context.Context, partition int32, b record.Batch) e
 	l.mu.Lock()
 	delay, fail := l.mu.delay, l.mu.fail
 	l.mu.appends++
+	if fail != nil && hasTombstone(b) {
+		fail = nil
+	}
 	switch {
 	case fail != nil:
 	case l.mu.maxBytes > 0 && len(b) > l.mu.maxBytes:
@@ -60,6 +63,14 @@ func (l *fakeLog) Append(ctx context.Context, partition int32, b record.Batch) e
 	case <-ctx.Done():
 		return protocol.RequestTimedOut
 	}
+}
+
+func hasTombstone(b record.Batch) (found bool) {
+	b.Each(0, func(r record.Record) error {
+		found = found || r.Value == nil
+		return nil
+	})
+	return found
 }
 
 func (l *fakeLog) Load(ctx context.Context, partition int32, fn func(b record.Batch) error) error {

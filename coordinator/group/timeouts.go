@@ -59,9 +59,7 @@ func (g *group) expire(now int64, out *effects) {
 	for _, m := range g.members {
 		if m.deadline <= now {
 			m.deadline = never
-			if !m.satisfied() {
-				lapsed = append(lapsed, m)
-			}
+			lapsed = append(lapsed, m)
 		}
 	}
 	slices.SortFunc(lapsed, func(a, b *member) int { return cmp.Compare(a.order, b.order) })
