@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -175,12 +174,14 @@ func (m *Manager) removeLater(paths []string, delay time.Duration) {
 
 func (b *background) remove(r *removal) {
 	defer b.wg.Done()
-	b.mu.Lock()
-	delete(b.mu.removals, r)
-	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		delete(b.mu.removals, r)
+		b.mu.Unlock()
+	}()
 	for _, path := range r.paths {
 		if err := os.RemoveAll(path); err != nil {
-			b.manager.warn("%s", fmt.Sprintf("Failed to delete %s: %s", path, err))
+			b.manager.warn("Failed to delete %s: %s", path, err)
 			continue
 		}
 		b.manager.cfg.Logger("kafka.log.LogManager").Info("Deleted " + filepath.Base(path) + " in " + filepath.Dir(path))

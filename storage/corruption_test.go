@@ -143,6 +143,7 @@ func TestCorruption(t *testing.T) {
 		{"meta.properties has blanks and comments", clean, []func(string){garble("meta.properties", "# c\n! d\n\n version = 0\r\nbroker.id=0\ncluster.id=abc\n")}, 40, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // they wait for the disk
 			r := newRig(t, 1, func(c *LogConfig) { c.SegmentBytes, c.IndexIntervalBytes = 11000, 2000 })
 			if err := r.m.WriteMeta(MetaProperties{ClusterID: "abc", BrokerID: 0}); err != nil {
 				t.Fatal(err)

@@ -196,7 +196,7 @@ func (l *Log) loadEpochs(found bool, start, end int64) error {
 			return err
 		}
 	}
-	l.epochs.truncateTail(end + 1) // an epoch may begin at the log end: this broker was leader and nothing came
+	l.epochs.truncateTail(end)
 	l.epochs.truncateHead(start)
 	return l.epochs.save()
 }

@@ -13,7 +13,6 @@ func (l *Log) recover(recoveryPoint int64) (*producerState, error) {
 	list := l.segments.Load()
 	from := max(list.floor(recoveryPoint), 0)
 	first := list.list[from]
-	l.epochs.truncateTail(first.base + 1)
 	state, _, err := l.buildProducers(list, l.logStart.Load(), first.base)
 	if err != nil {
 		return nil, err
