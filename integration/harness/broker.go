@@ -90,6 +90,9 @@ func NewBroker(t testing.TB, kind Kind, connect string, settings ...string) *Bro
 		}
 		b.proc.kill()
 		if t.Failed() {
+			if err := os.WriteFile(filepath.Join(dir, "broker.log"), []byte(b.Log()), 0o644); err != nil {
+				t.Error(err)
+			}
 			t.Logf("the last lines of %s (%s):\n%s", b.Kind, b.Addr, tail(b.Log(), 25))
 		}
 	})

@@ -43,7 +43,7 @@ var sharedZooKeeper = sync.OnceValues(func() (*ZooKeeper, error) {
 		return nil, err
 	}
 	atExit(func() { os.RemoveAll(dir) })
-	z, err := startZooKeeper(dir)
+	z, err := startZooKeeper(dir, defaultTickMs)
 	if err == nil {
 		atExit(z.proc.kill)
 	}

@@ -25,6 +25,11 @@ func (p *ToolProcess) WaitOutput(pattern string, timeout time.Duration) {
 	}
 }
 
+// TryOutput is WaitOutput that returns an error instead of failing the test.
+func (p *ToolProcess) TryOutput(pattern string, timeout time.Duration) error {
+	return p.proc.output.waitFor(regexp.MustCompile(pattern), timeout)
+}
+
 // Wait waits for its end and returns the exit code.
 func (p *ToolProcess) Wait(timeout time.Duration) int {
 	p.t.Helper()

@@ -18,7 +18,8 @@ import (
 // ApacheVersion is the release that gregor is compared with, and whose jars bring the ZooKeeper server.
 const ApacheVersion = "3.9.2"
 
-const zookeeperTickMs = 500
+// defaultTickMs is short, so that sessions can be: two ticks are the shortest session.
+const defaultTickMs = 500
 
 // ZooKeeper is one running ZooKeeper server.
 type ZooKeeper struct {
@@ -30,7 +31,13 @@ type ZooKeeper struct {
 // StartZooKeeper starts a server that ends with the test.
 func StartZooKeeper(t testing.TB) *ZooKeeper {
 	t.Helper()
-	z, err := startZooKeeper(tempDir(t, "zookeeper"))
+	return StartZooKeeperTick(t, defaultTickMs)
+}
+
+// StartZooKeeperTick is StartZooKeeper with another tick, in milliseconds.
+func StartZooKeeperTick(t testing.TB, tickMs int) *ZooKeeper {
+	t.Helper()
+	z, err := startZooKeeper(tempDir(t, "zookeeper"), tickMs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,10 +47,10 @@ func StartZooKeeper(t testing.TB) *ZooKeeper {
 
 var zookeeperReady = regexp.MustCompile(`binding to port|PrepRequestProcessor \(sid:0\) started`)
 
-func startZooKeeper(dir string) (*ZooKeeper, error) {
+func startZooKeeper(dir string, tickMs int) (*ZooKeeper, error) {
 	var lastErr error
 	for range 3 { // another process may take the port between its choice and its use
-		z, err := tryStartZooKeeper(dir)
+		z, err := tryStartZooKeeper(dir, tickMs)
 		if err == nil {
 			return z, nil
 		}
@@ -52,7 +59,7 @@ func startZooKeeper(dir string) (*ZooKeeper, error) {
 	return nil, lastErr
 }
 
-func tryStartZooKeeper(dir string) (*ZooKeeper, error) {
+func tryStartZooKeeper(dir string, tickMs int) (*ZooKeeper, error) {
 	release, err := stock.Install(context.Background(), ApacheVersion)
 	if err != nil {
 		return nil, err
@@ -62,9 +69,8 @@ func tryStartZooKeeper(dir string) (*ZooKeeper, error) {
 		return nil, err
 	}
 	config := filepath.Join(dir, "zookeeper.properties")
-	// A short tick makes short sessions possible; the maximum is what Kafka's default session timeout needs.
 	text := fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\ntickTime=%d\nminSessionTimeout=%d\nmaxSessionTimeout=60000\n",
-		filepath.Join(dir, "data"), port, zookeeperTickMs, 2*zookeeperTickMs)
+		filepath.Join(dir, "data"), port, tickMs, 2*tickMs)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return nil, err
 	}

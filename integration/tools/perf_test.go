@@ -14,10 +14,6 @@ func perfSteps(version, prefix string) []step {
 	if version == "2.0.0" {
 		list, perfFlag = "--broker-list {addr} ", "--broker-list {addr} "
 	}
-	e2e := "{addr} {t}perf 50 1 100"
-	if version == "4.2.0" {
-		e2e = at + "--topic {t}perf --num-records 50 --producer-acks 1 --record-size 100"
-	}
 	bootstrap := "--broker-list"
 	if version != "2.0.0" {
 		bootstrap = "--bootstrap-server"
@@ -31,7 +27,7 @@ func perfSteps(version, prefix string) []step {
 			show: []func(string) string{lastLine, numbers}},
 		{name: "how many", tool: "get-offsets", args: list + "--topic {t}perf --time -1"},
 		{name: "consumer", tool: "consumer-perf-test", args: perfFlag + "--topic {t}perf --messages 5000 --timeout 20000", show: measured},
-		{name: "end to end", tool: "e2e-latency", args: e2e, show: []func(string) string{numbers, without(`(?m)^N\tN\n`, "")}},
+		endToEnd(version, prefix),
 		{name: "verifiable producer", do: func(t *testing.T, s *side) string {
 			p := harness.StartTool(t, version, "verifiable-producer", bootstrap, s.broker.Addr, "--topic", prefix+"verify", "--max-messages", "20")
 			if code := p.Wait(60 * time.Second); code != 0 {
@@ -50,6 +46,31 @@ func perfSteps(version, prefix string) []step {
 			return ""
 		}},
 	}
+}
+
+// endToEnd runs e2e-latency. The one of 2.0 races with itself: it sends its first record while its own consumer may not yet
+// have asked for the end of the topic, and then waits a minute for a record that it skipped. So it gets several attempts.
+func endToEnd(version, prefix string) step {
+	const percentiles = `Percentiles: 50th = \d+`
+	if version != "2.0.0" {
+		args := "{addr} {t}perf 50 1 100"
+		if version == "4.2.0" {
+			args = "--bootstrap-server {addr} --topic {t}perf --num-records 50 --producer-acks 1 --record-size 100"
+		}
+		return step{name: "end to end", tool: "e2e-latency", args: args, show: []func(string) string{numbers, without(`(?m)^N\tN\n`, "")}}
+	}
+	return step{name: "end to end", do: func(t *testing.T, s *side) string {
+		var err error
+		for range 8 {
+			p := harness.StartTool(t, version, "e2e-latency", s.broker.Addr, prefix+"perf", "50", "1", "100")
+			if err = p.TryOutput(percentiles, 7*time.Second); err == nil {
+				return ""
+			}
+			p.Kill()
+		}
+		t.Error(err)
+		return ""
+	}}
 }
 
 func dumpSteps(version, prefix string) []step {
