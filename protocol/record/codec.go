@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"strconv"
@@ -78,17 +79,22 @@ func openDecompressor(c Codec, payload []byte) (*decompressor, error) {
 	return d, nil
 }
 
-func (d *decompressor) start(payload []byte) (err error) {
+func (d *decompressor) start(payload []byte) error {
 	switch d.codec {
 	case Gzip:
 		if d.gzip == nil {
 			d.gzip = new(gzip.Reader)
 		}
 		d.stream = d.gzip
-		return d.gzip.Reset(&d.input)
+		err := d.gzip.Reset(&d.input)
+		d.gzip.Multistream(false)
+		return err
 	case Snappy:
 		if d.snappy == nil {
 			d.snappy = new(snappyReader)
+		}
+		if len(payload) == 0 {
+			return errSnappy
 		}
 		d.stream = d.snappy
 		d.snappy.reset(payload)
@@ -100,6 +106,7 @@ func (d *decompressor) start(payload []byte) (err error) {
 		if d.lz4 == nil {
 			d.lz4 = lz4.NewReader(nil)
 		}
+		d.input.Reset(payload[:lz4FrameLen(payload)])
 		d.stream = d.lz4
 		d.lz4.Reset(&d.input)
 		return nil
@@ -168,12 +175,43 @@ func checkLZ4Header(p []byte) error {
 	return nil
 }
 
-// Read implements io.Reader. A gzip stream that is cut off ends like one that has too little in it: Java reports both as EOFException, and
-// Kafka takes that for a wrong record count.
+// lz4FrameLen is the length of the first frame of p, whose header has been checked, or all of p when the frame does not end in it. Java's
+// reader stops at the end of the first frame, whatever is behind it; the library's would go on.
+func lz4FrameLen(p []byte) int {
+	flags := p[4]
+	at := 7
+	if flags&0x08 != 0 {
+		at += 8 // content size
+	}
+	for at+4 <= len(p) {
+		size := int(binary.LittleEndian.Uint32(p[at:]) & 0x7fffffff)
+		at += 4
+		if size == 0 {
+			if flags&0x04 != 0 {
+				at += 4 // content checksum
+			}
+			return min(at, len(p))
+		}
+		at += size
+		if flags&0x10 != 0 {
+			at += 4 // block checksum
+		}
+	}
+	return len(p)
+}
+
+// Read implements io.Reader. Like Java's reader of gzip it goes on with a further member where one begins behind the first, and takes no
+// notice of anything else there.
 func (d *decompressor) Read(p []byte) (int, error) {
 	n, err := d.stream.Read(p)
-	if err == io.ErrUnexpectedEOF && d.codec == Gzip {
-		err = errEnd
+	if err == io.EOF && d.codec == Gzip && d.input.Len() > 0 {
+		if d.gzip.Reset(&d.input) != nil {
+			d.input.Reset(nil)
+			d.stream = &d.input // from here on it is at its end
+			return n, io.EOF
+		}
+		d.gzip.Multistream(false)
+		err = nil
 	}
 	return n, err
 }

@@ -10,6 +10,7 @@ import (
 
 // What can be wrong with a record's structure.
 var (
+	errBadLength   = errors.New("a record's length is no varint")
 	errBadSize     = errors.New("a record's length does not match its fields")
 	errHeaderCount = errors.New("a record has an impossible number of headers")
 	errHeaderKey   = errors.New("a record header has a negative key length")
@@ -67,6 +68,9 @@ func (s *scanner) scan(b Batch, v *Validation) error {
 func (s *scanner) record() (timestampDelta int64, offsetDelta int32, hasKey bool) {
 	c := &s.cursor
 	size := c.varint()
+	if c.err == errVarint {
+		c.err = errBadLength
+	}
 	start := c.offset()
 	c.readByte() // attributes
 	timestampDelta = c.varlong()

@@ -97,14 +97,17 @@ func Validate(b Batch, v *Validation, out *Validated) error {
 	s := scanners.Get().(*scanner)
 	defer s.release()
 	if err := s.scan(b, v); err != nil {
-		return scanError(err)
+		return scanError(b.Codec(), err)
 	}
 	if len(s.refused) > 0 {
 		return s.refusal()
 	}
-	// Only compressed batches are rebuilt for gaps between their records' offsets.
-	if source != target || s.gaps && source != None {
+	if source != target {
 		return rebuild(b, v, target, out)
+	}
+	if s.gaps && source != None {
+		// Kafka means to rebuild these as well, but has skipped the keys and values by then and fails.
+		return refuse(protocol.UnknownServerError, "offsets of compressed records have gaps")
 	}
 	*out = Validated{Batch: b, MaxTimestamp: s.maxTimestamp, OffsetOfMaxTsDelta: s.maxTimestampDelta, LogAppendTimeMs: -1}
 	if v.LogAppendTime {
@@ -151,13 +154,13 @@ func checkBatch(b Batch, v *Validation) error {
 }
 
 // scanError turns what is wrong with the records as a whole into a code. Kafka takes an end that comes too early for a wrong count, and
-// everything else a decompressor complains about for an unexpected error.
-func scanError(err error) error {
+// everything else a decompressor complains about, and a length that it cannot read, for an unexpected error.
+func scanError(source Codec, err error) error {
 	var broken *undecodableError
 	switch {
 	case errors.Is(err, errTooLarge):
 		return refuse(protocol.MessageTooLarge, "%v", err)
-	case errors.As(err, &broken):
+	case errors.As(err, &broken), errors.Is(err, errBadLength) && source == None:
 		return refuse(protocol.UnknownServerError, "%v", err)
 	}
 	return refuse(protocol.InvalidRecord, "%v", err)
@@ -165,8 +168,11 @@ func scanError(err error) error {
 
 var builders = sync.Pool{New: func() any { return new(Builder) }}
 
-// rebuild writes the batch anew: another codec, or offsets without gaps.
+// rebuild writes the batch anew in another codec, with record offsets that have no gaps.
 func rebuild(b Batch, v *Validation, target Codec, out *Validated) error {
+	if err := checkProducer(b); err != nil {
+		return err
+	}
 	w := builders.Get().(*Builder)
 	defer func() {
 		*w = Builder{buf: w.buf[:0]}
@@ -198,7 +204,7 @@ func rebuild(b Batch, v *Validation, target Codec, out *Validated) error {
 	if errors.As(err, &refused) {
 		return refused
 	} else if err != nil {
-		return scanError(err)
+		return scanError(b.Codec(), err)
 	}
 	if v.LogAppendTime {
 		out.MaxTimestamp, out.LogAppendTimeMs, out.OffsetOfMaxTsDelta = v.NowMs, v.NowMs, w.count-1
@@ -206,6 +212,17 @@ func rebuild(b Batch, v *Validation, target Codec, out *Validated) error {
 	}
 	if out.Batch, err = w.build(); err != nil {
 		return refuse(protocol.UnknownServerError, "%v", err)
+	}
+	return nil
+}
+
+// checkProducer checks what Kafka's builder of batches insists on, and the log does not.
+func checkProducer(b Batch) error {
+	switch {
+	case b.ProducerID() == -1 && b.Transactional():
+		return refuse(protocol.UnknownServerError, "a transactional batch without producer id")
+	case b.ProducerID() != -1 && (b.ProducerEpoch() == -1 || b.BaseSequence() < 0 && !b.Control()):
+		return refuse(protocol.UnknownServerError, "producer %d with epoch %d and sequence %d", b.ProducerID(), b.ProducerEpoch(), b.BaseSequence())
 	}
 	return nil
 }

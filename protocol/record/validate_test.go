@@ -137,6 +137,13 @@ func TestRefusals(t *testing.T) {
 		{"no snappy", edited(None, func(b Batch) { b[attributesAt+1] |= 2 }), protocol.UnknownServerError},
 		{"no lz4", edited(None, func(b Batch) { b[attributesAt+1] |= 3 }), protocol.UnknownServerError},
 		{"no zstd", edited(None, func(b Batch) { b[attributesAt+1] |= 4 }), protocol.UnknownServerError},
+		{"endless length", edited(None, func(b Batch) { copy(b[BatchOverhead:], "\xff\xff\xff\xff\xff\x00") }), protocol.UnknownServerError},
+		{"cut gzip", resized(Gzip, edited(Gzip, func(Batch) {})[:BatchOverhead+30]), protocol.UnknownServerError},
+		{"cut lz4", resized(LZ4, edited(LZ4, func(Batch) {})[:BatchOverhead+30]), protocol.UnknownServerError},
+		{"cut zstd", resized(Zstd, edited(Zstd, func(Batch) {})[:BatchOverhead+20]), protocol.UnknownServerError},
+		{"empty gzip", resized(Gzip, edited(None, func(Batch) {})[:BatchOverhead]), protocol.UnknownServerError},
+		{"empty snappy", resized(Snappy, edited(None, func(Batch) {})[:BatchOverhead]), protocol.UnknownServerError},
+		{"empty zstd", resized(Zstd, edited(None, func(Batch) {})[:BatchOverhead]), protocol.InvalidRecord},
 		{"garbled snappy", edited(Snappy, func(b Batch) { b[BatchOverhead+16] ^= 0x40 }), protocol.UnknownServerError},
 		{"crc", func() Batch { b := edited(None, func(Batch) {}); b[len(b)-2]++; return b }(), protocol.CorruptMessage},
 		{"too short", Batch(make([]byte, 60)), protocol.CorruptMessage},
@@ -178,27 +185,77 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
-func TestGapsInCompressedBatchesAreClosed(t *testing.T) {
-	w := NewBuilder(None)
-	w.Add(now, []byte("a"), nil)
-	w.Add(now, []byte("b"), nil)
-	plain := w.Build()
-	plain[BatchOverhead+3] = 8 // the first record has offset delta 4
-	packed, err := appendCompressed(Gzip, 0, bytes.Clone(plain[:BatchOverhead]), plain[BatchOverhead:])
+// repacked compresses the records of an uncompressed batch as they are.
+func repacked(t *testing.T, c Codec, plain Batch) Batch {
+	t.Helper()
+	packed, err := appendCompressed(c, DefaultLevel, bytes.Clone(plain[:BatchOverhead]), plain[BatchOverhead:])
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := Batch(packed)
+	return resized(c, packed)
+}
+
+// resized makes a header right for what is behind it.
+func resized(c Codec, b Batch) Batch {
 	put32(b[lengthAt:], int32(len(b)-LogOverhead))
-	b[attributesAt+1] = byte(Gzip)
+	b[attributesAt+1] = b[attributesAt+1]&^codecMask | byte(c)
 	b.setCRC()
-	v := clientDefaults()
-	var out Validated
-	if err := Validate(b, &v, &out); err != nil {
-		t.Fatal(err)
+	return b
+}
+
+// TestGapsInCompressedBatches: they are closed where the batch is rebuilt anyway, and refused where it is not.
+func TestGapsInCompressedBatches(t *testing.T) {
+	gap := edited(None, func(b Batch) { b[BatchOverhead+3] = 8 }) // the first record has offset delta 4
+	for _, c := range allCodecs[1:] {
+		v := clientDefaults()
+		var out Validated
+		var refused *ValidationError
+		if err := Validate(repacked(t, c, gap), &v, &out); !errors.As(err, &refused) || refused.Code != protocol.UnknownServerError {
+			t.Errorf("%s: %v", c, err)
+		}
+		v.KeepProducerCodec = false
+		if err := Validate(repacked(t, c, gap), &v, &out); err != nil {
+			t.Errorf("%s to none: %v", c, err)
+		} else if !strings.HasPrefix(recordsOf(t, out.Batch), "0 ") {
+			t.Errorf("%s to none: the gap is still there", c)
+		}
 	}
-	if !out.Rebuilt || out.Batch.Codec() != Gzip || !strings.HasPrefix(recordsOf(t, out.Batch), "0 ") {
-		t.Errorf("%+v", out)
+}
+
+// TestBytesBehindTheStream are of no account, unless they are a further gzip member, zstd frame or Snappy stream.
+func TestBytesBehindTheStream(t *testing.T) {
+	plain := edited(None, func(Batch) {})
+	cut := 8 + int(plain[BatchOverhead]/2) - 7 // of the first record: its length and what the length says
+	for _, c := range []Codec{Gzip, LZ4} {
+		v := clientDefaults()
+		var out Validated
+		for _, tail := range []string{"garbage, and more of it", "\x00\x00\x00\x00", "\x1f\x8b"} {
+			b := resized(c, append(repacked(t, c, plain), tail...))
+			if err := Validate(b, &v, &out); err != nil {
+				t.Errorf("%s with %q: %v", c, tail, err)
+			}
+		}
+	}
+	for _, c := range allCodecs[1:] {
+		first, err := appendCompressed(c, DefaultLevel, bytes.Clone(plain[:BatchOverhead]), plain[BatchOverhead:BatchOverhead+cut])
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := appendCompressed(c, DefaultLevel, nil, plain[BatchOverhead+cut:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := clientDefaults()
+		var out Validated
+		err = Validate(resized(c, append(first, second...)), &v, &out)
+		if c == LZ4 {
+			var refused *ValidationError
+			if !errors.As(err, &refused) || refused.Code != protocol.InvalidRecord {
+				t.Errorf("lz4 frames joined: %v", err)
+			}
+		} else if err != nil {
+			t.Errorf("%s joined: %v", c, err)
+		}
 	}
 }
 
