@@ -175,3 +175,17 @@ func TestDisabledLevelsDoNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for a disabled level", n)
 	}
 }
+
+func TestDeclaredLoggersExist(t *testing.T) {
+	r := New(&bytes.Buffer{}, slog.LevelWarn)
+	r.Declare(BrokerLoggers...)
+	for _, name := range BrokerLoggers {
+		if err := r.SetLevel(name, "DEBUG"); err != nil {
+			t.Error(err)
+		}
+	}
+	levels := r.Levels()
+	if levels["kafka.server.KafkaApis"] != "DEBUG" || len(levels) != len(BrokerLoggers)+1 {
+		t.Errorf("levels %v", levels)
+	}
+}

@@ -38,6 +38,7 @@ func server(args []string, stdout, stderr io.Writer) int {
 		return report(daemon(args), stderr)
 	}
 	logs := logging.New(stdout, slog.LevelInfo)
+	logs.Declare(logging.BrokerLoggers...)
 	if err := logs.Configure(os.Getenv("KAFKA_LOG4J_ROOT_LOGLEVEL"), os.Getenv("KAFKA_LOG4J_LOGGERS")); err != nil {
 		return report(fmt.Errorf("KAFKA_LOG4J_ROOT_LOGLEVEL or KAFKA_LOG4J_LOGGERS: %w", err), stderr)
 	}
