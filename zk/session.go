@@ -14,6 +14,10 @@ import (
 // maxResponse bounds what one answer of the server may hold: jute.maxbuffer's default in Kafka's client.
 const maxResponse = 4 << 20
 
+// settle is a pause between the handshake and our first request on a connection, in which the library restores its
+// watches: see watchedConn for what happens otherwise.
+const settle = 2 * time.Millisecond
+
 // session is one ZooKeeper session, from its handshake to its expiry. The library would replace an expired session
 // by a new one on the same handle without a word to those who hold ephemerals; therefore a handle is closed at the
 // moment its session expires, and a new session gets a new handle.
@@ -26,6 +30,7 @@ type session struct {
 	id        int64
 	connected bool
 	expired   bool
+	breaks    int // how often a connection broke or was tried in vain
 
 	tcpMu sync.Mutex
 	tcp   net.Conn // the last connection dialled; the library forgets to close it at expiry
@@ -36,7 +41,13 @@ func (c *Client) newSession() error {
 	s := &session{ready: make(chan struct{}), gone: make(chan struct{})}
 	conn, _, err := gozk.Connect(c.servers, c.config.SessionTimeout,
 		gozk.WithHostProvider(&hostProvider{}),
-		gozk.WithDialer(s.dial),
+		gozk.WithDialer(func(network, address string, timeout time.Duration) (net.Conn, error) {
+			conn, err := s.dial(network, address, timeout)
+			if err != nil {
+				return nil, err
+			}
+			return &watchedConn{Conn: conn, suspect: func() { c.watches.refire(s) }}, nil
+		}),
 		gozk.WithEventCallback(func(ev gozk.Event) { c.onEvent(s, ev) }),
 		gozk.WithMaxBufferSize(maxResponse),
 		gozk.WithLogger(connLogger{c.log}),
@@ -86,25 +97,37 @@ func (c *Client) onEvent(s *session, ev gozk.Event) {
 	}
 	switch ev.State {
 	case gozk.StateHasSession:
-		c.setConnected(s, true)
+		time.AfterFunc(settle, c.connectedLater(s))
 	case gozk.StateDisconnected, gozk.StateConnecting:
-		c.setConnected(s, false)
+		c.setDisconnected(s)
 	case gozk.StateExpired:
 		c.setExpired(s)
 	}
 }
 
-func (c *Client) setConnected(s *session, connected bool) {
+// connectedLater returns what marks s as connected, unless its connection breaks before that.
+func (c *Client) connectedLater(s *session) func() {
+	c.mu.Lock()
+	breaks := s.breaks
+	c.mu.Unlock()
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if s.breaks == breaks && !s.expired {
+			s.connected, s.id = true, s.conn.SessionID()
+			c.broadcastLocked()
+		}
+	}
+}
+
+func (c *Client) setDisconnected(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.connected == connected || s.expired {
-		return
+	s.breaks++
+	if s.connected {
+		s.connected = false
+		c.broadcastLocked()
 	}
-	s.connected = connected
-	if connected {
-		s.id = s.conn.SessionID()
-	}
-	c.broadcastLocked()
 }
 
 func (c *Client) setExpired(s *session) {

@@ -73,6 +73,13 @@ func (t *watchTable) hold() {
 func (t *watchTable) resume(s *session) {
 	t.mu.Lock()
 	t.mu.held, t.mu.live = false, s
+	t.mu.Unlock()
+	t.refire(s)
+}
+
+// refire has every registered watch re-armed in s and called.
+func (t *watchTable) refire(s *session) {
+	t.mu.Lock()
 	for key := range t.mu.fns {
 		t.mu.queue = append(t.mu.queue, firedEvent{session: s, path: key.path})
 	}
