@@ -42,10 +42,22 @@ func (c *Coordinator) OffsetDelete(ctx context.Context, r *kmsg.OffsetDeleteRequ
 		return resp
 	}
 	s.flush(ctx, c)
-	for _, t := range r.Topics {
+	resp.Topics = deletedOffsets(r.Topics, subscribed)
+	return resp
+}
+
+// deletedOffsets answers for every partition once, and leaves topics without partitions out.
+func deletedOffsets(topics []kmsg.OffsetDeleteRequestTopic, subscribed map[string]struct{}) (list []kmsg.OffsetDeleteResponseTopic) {
+	answered := map[protocol.TopicPartition]struct{}{}
+	for _, t := range topics {
 		rt := kmsg.NewOffsetDeleteResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
+			tp := protocol.TopicPartition{Topic: t.Topic, Partition: p.Partition}
+			if _, twice := answered[tp]; twice {
+				continue
+			}
+			answered[tp] = struct{}{}
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
 			rp.Partition = p.Partition
 			if _, used := subscribed[t.Topic]; used {
@@ -53,9 +65,11 @@ func (c *Coordinator) OffsetDelete(ctx context.Context, r *kmsg.OffsetDeleteRequ
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
-		resp.Topics = append(resp.Topics, rt)
+		if len(rt.Partitions) > 0 {
+			list = append(list, rt)
+		}
 	}
-	return resp
+	return list
 }
 
 // undeletableTopics are the topics whose offsets are in use. The code refuses the whole request.

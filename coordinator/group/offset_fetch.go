@@ -45,7 +45,8 @@ func (c *Coordinator) OffsetFetch(_ context.Context, r *kmsg.OffsetFetchRequest)
 	return resp
 }
 
-// fetchGroup answers for one group. Version 1 has no error for the whole group: its partitions bear it.
+// fetchGroup answers for one group: every partition once, and no topic without partitions. Version 1 has no error for the
+// whole group: its partitions bear it.
 func (c *Coordinator) fetchGroup(id string, topics []kmsg.OffsetFetchRequestGroupTopic, requireStable, groupError bool) kmsg.OffsetFetchResponseGroup {
 	resp := kmsg.NewOffsetFetchResponseGroup()
 	resp.Group = id
@@ -65,13 +66,25 @@ func (c *Coordinator) fetchGroup(id string, topics []kmsg.OffsetFetchRequestGrou
 	if topics == nil && g != nil {
 		topics = g.committedTopics()
 	}
+	answered := map[protocol.TopicPartition]struct{}{}
+	index := map[string]int{} // of the topic in the answer
 	for _, t := range topics {
-		rt := kmsg.NewOffsetFetchResponseGroupTopic()
-		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
-			rt.Partitions = append(rt.Partitions, fetchPartition(g, protocol.TopicPartition{Topic: t.Topic, Partition: p}, requireStable, code))
+			tp := protocol.TopicPartition{Topic: t.Topic, Partition: p}
+			if _, twice := answered[tp]; twice {
+				continue
+			}
+			answered[tp] = struct{}{}
+			i, exists := index[t.Topic]
+			if !exists {
+				i = len(resp.Topics)
+				index[t.Topic] = i
+				rt := kmsg.NewOffsetFetchResponseGroupTopic()
+				rt.Topic = t.Topic
+				resp.Topics = append(resp.Topics, rt)
+			}
+			resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, fetchPartition(g, tp, requireStable, code))
 		}
-		resp.Topics = append(resp.Topics, rt)
 	}
 	return resp
 }
