@@ -22,3 +22,10 @@ var errSegmentGone = errors.New("segment was removed")
 func corrupt(format string, args ...any) error {
 	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), protocol.CorruptMessage)
 }
+
+// startError refuses to start in the words of Apache Kafka, which people search for.
+type startError string
+
+func (e startError) Error() string { return string(e) }
+
+func refuseStart(format string, args ...any) error { return startError(fmt.Sprintf(format, args...)) }

@@ -1,5 +1,7 @@
 package storage
 
+import "math"
+
 // Flush makes everything up to the log end durable: log files, indexes, producer snapshots and the directory's entries.
 // The fsyncs run outside the log's lock. An error takes the directory offline: what an fsync failed to write is lost,
 // and a second one would not say so.
@@ -56,7 +58,7 @@ func (l *Log) sync(segments []*segment, snapshots []int64, created bool) error {
 
 // flushIfDue flushes after flush.messages records.
 func (l *Log) flushIfDue(cfg *LogConfig) error {
-	if cfg.FlushMessages > 1<<40 {
+	if cfg.FlushMessages == math.MaxInt64 {
 		return nil // the default: left to the operating system
 	}
 	l.mu.Lock()

@@ -148,23 +148,26 @@ func (x *indexFile) last(dst []byte) (ok bool, err error) {
 }
 
 // countWhere returns how many leading entries satisfy in, which must hold for a prefix of them and for nothing
-// behind it. The last entry of that prefix is copied to dst.
+// behind it. The last entry of that prefix is copied to dst. The file is read outside the lock, so that a reader of cold
+// entries does not hold up the writer; io.EOF means that the index was cut meanwhile.
 func (x *indexFile) countWhere(in func(entry []byte) bool, dst []byte) (int64, error) {
 	x.mu.Lock()
-	defer x.mu.Unlock()
-	block := indexBlocks.Get().(*[indexBlock]byte)
-	defer indexBlocks.Put(block)
-
+	f, written := x.mu.f, x.mu.written
 	if p := x.mu.pending; len(p) > 0 && in(p[:x.entrySize]) {
 		n := prefixIn(p, x.entrySize, in)
 		copy(dst, p[(n-1)*x.entrySize:n*x.entrySize])
-		return x.mu.written + n, nil
+		x.mu.Unlock()
+		return written + n, nil
 	}
+	x.mu.Unlock()
+
+	block := indexBlocks.Get().(*[indexBlock]byte)
+	defer indexBlocks.Put(block)
 	perBlock := indexBlock / x.entrySize
-	lo, hi := int64(0), x.mu.written // entries below lo satisfy in, those from hi on do not
+	lo, hi := int64(0), written // entries below lo satisfy in, those from hi on do not
 	for hi-lo > perBlock {
 		mid := lo + (hi-lo)/2
-		if _, err := x.mu.f.ReadAt(block[:x.entrySize], mid*x.entrySize); err != nil {
+		if _, err := f.ReadAt(block[:x.entrySize], mid*x.entrySize); err != nil {
 			return 0, err
 		}
 		if in(block[:x.entrySize]) {
@@ -178,7 +181,7 @@ func (x *indexFile) countWhere(in func(entry []byte) bool, dst []byte) (int64, e
 		return lo, nil
 	}
 	b := block[:(hi-lo)*x.entrySize]
-	if _, err := x.mu.f.ReadAt(b, lo*x.entrySize); err != nil {
+	if _, err := f.ReadAt(b, lo*x.entrySize); err != nil {
 		return 0, err
 	}
 	n := prefixIn(b, x.entrySize, in)
@@ -214,22 +217,6 @@ func (x *indexFile) truncate(n int64) error {
 	}
 	x.mu.written, x.mu.dirty = n, true
 	return nil
-}
-
-// close writes what is gathered and closes the file.
-func (x *indexFile) close() error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	var err error
-	if len(x.mu.pending) > 0 {
-		err = x.writeLocked()
-	}
-	if x.mu.f == nil {
-		return err
-	}
-	err = errors.Join(err, x.mu.f.Close())
-	x.mu.f, x.mu.pending = nil, nil
-	return err
 }
 
 // abandon closes the file without writing: its segment is being removed, or its directory has failed.

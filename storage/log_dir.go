@@ -50,7 +50,7 @@ func (d *logDir) fail(cause error) error {
 
 // errLocked says in Kafka's words that another process uses the directory.
 func errLocked(dir string) error {
-	return fmt.Errorf("Failed to acquire lock on file %s in %s. A Kafka instance in another process or thread is using this directory.", lockFile, dir)
+	return refuseStart("Failed to acquire lock on file %s in %s. A Kafka instance in another process or thread is using this directory.", lockFile, dir)
 }
 
 // openLogDir makes the directory when it is missing and locks it. locked reports that another process holds it.

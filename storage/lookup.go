@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"io"
 	"os"
 
 	"gregor/protocol"
@@ -76,9 +77,10 @@ func (s *segment) searchTimestamp(ts, start, limit int64) (TimestampOffset, erro
 	}
 	defer s.release()
 	s.mu.Lock()
-	from, err := s.mu.times.lookup(ts)
+	times := s.mu.times
 	s.mu.Unlock()
-	if err != nil {
+	from, err := times.lookup(ts)
+	if err != nil && err != io.EOF { // cut while it was read: begin at the base
 		return nothingFound, err
 	}
 	position, err := s.positionOf(f, max(from, start), limit)

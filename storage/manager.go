@@ -188,7 +188,9 @@ func (m *Manager) create(d *logDir, tp protocol.TopicPartition, o CreateOptions)
 	if err := l.SetTopicID(o.TopicID); err != nil && !errors.Is(err, protocol.InconsistentTopicID) {
 		return nil, err
 	}
-	m.add(l)
+	if err := m.add(l); err != nil {
+		return nil, err
+	}
 	overridden := l.Config().Overridden
 	if overridden == "" {
 		overridden = "{}"
@@ -197,11 +199,20 @@ func (m *Manager) create(d *logDir, tp protocol.TopicPartition, o CreateOptions)
 	return l, nil
 }
 
-// add makes a log known, unless its directory has failed meanwhile.
-func (m *Manager) add(l *Log) {
+// add makes a log known, unless its directory has failed meanwhile: dirFailed looks for its logs only once.
+func (m *Manager) add(l *Log) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := l.dir.err(); err != nil {
+		l.close(false)
+		return err
+	}
+	if other := m.mu.logs[l.tp]; other != nil {
+		l.close(false)
+		return refuseStart("Duplicate log directories for %s are found in both %s and %s: remove the one that is out of date", l.tp, other.path, l.path)
+	}
 	m.mu.logs[l.tp] = l
+	return nil
 }
 
 // Delete renames the log's directory to its -delete name at once, and removes it after file.delete.delay.ms. A log that does not

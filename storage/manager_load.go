@@ -111,14 +111,7 @@ func (m *Manager) loadOne(d *logDir, tp protocol.TopicPartition, c *dirContent) 
 	if err != nil {
 		return d.fail(fmt.Errorf("load %s: %w", filepath.Join(d.path, tp.String()), err))
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if other := m.mu.logs[tp]; other != nil {
-		l.close(false)
-		return fmt.Errorf("Duplicate log directories for %s are found in both %s and %s: remove the one that is out of date", tp, other.path, l.path)
-	}
-	m.mu.logs[tp] = l
-	return nil
+	return m.add(l)
 }
 
 // readDir lists a log directory and reads its checkpoints. The marker of a clean stop is gone, durably, when it returns: a crash
@@ -142,7 +135,7 @@ func (m *Manager) readDir(d *logDir) (*dirContent, error) {
 		case setAsideDir:
 			m.warn("Leaving %s alone: it is an unfinished copy or a stray log", path)
 		case foreignDir:
-			return nil, fmt.Errorf("Found directory %s, '%s' is not in the form of topic-partition or topic-partition.uniqueId-delete (if marked for deletion)."+
+			return nil, refuseStart("Found directory %s, '%s' is not in the form of topic-partition or topic-partition.uniqueId-delete (if marked for deletion)."+
 				" Kafka's log directories (and children) should only contain Kafka topic data.", path, e.Name())
 		}
 	}

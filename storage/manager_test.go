@@ -117,15 +117,15 @@ func TestPlacementAndDirs(t *testing.T) {
 func TestTopicID(t *testing.T) {
 	r := newRig(t, 1, nil)
 	id := protocol.TopicID{1, 2, 3}
-	l, err := r.m.GetOrCreate(tp0, CreateOptions{TopicID: id, IsNew: true})
-	if err != nil {
+	if _, err := r.m.GetOrCreate(tp0, CreateOptions{TopicID: id, IsNew: true}); err != nil {
 		t.Fatal(err)
 	}
 	data, _ := os.ReadFile(filepath.Join(r.partition(), partitionMetadataFile))
 	if string(data) != "version: 0\ntopic_id: "+id.String() {
 		t.Errorf("partition.metadata is %q", data)
 	}
-	if l = r.restart(); l.TopicID() != id {
+	l := r.restart()
+	if l.TopicID() != id {
 		t.Errorf("after a restart: %v", l.TopicID())
 	}
 	if err := l.SetTopicID(protocol.TopicID{9}); !errors.Is(err, protocol.InconsistentTopicID) || l.TopicID() != id {
@@ -315,7 +315,7 @@ func TestUnusableDirectories(t *testing.T) {
 	os.WriteFile(file, nil, 0o644)
 	var told atomic.Int32
 	cfg := ManagerConfig{Dirs: []string{file, filepath.Join(root, "a", "b")}, InitialDefault: defaultTopic(),
-		Logger: func(string) *slog.Logger { return slog.New(slog.DiscardHandler) },
+		Logger:       func(string) *slog.Logger { return slog.New(slog.DiscardHandler) },
 		OnDirFailure: func(string, error) { told.Add(1) }}
 	m, err := Open(cfg)
 	if err != nil {

@@ -74,8 +74,6 @@ type producerState struct {
 	ongoing, unreplicated []openTxn
 }
 
-func (s *producerState) get(id int64) *producer { return s.byID[id] }
-
 // check applies the rules for a batch from a client (ProducerAppendInfo) without changing anything. When the batch is
 // one of the producer's last five, duplicate describes the first time it came.
 func (s *producerState) check(h *batchHeader) (duplicate producerBatch, isDuplicate bool, err error) {

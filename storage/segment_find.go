@@ -1,0 +1,61 @@
+package storage
+
+import (
+	"io"
+	"os"
+)
+
+// positionOf finds where the first batch begins whose last offset is not below offset; end when there is none.
+// The indexes are open.
+func (s *segment) positionOf(f *os.File, offset, end int64) (int64, error) {
+	position, _, err := s.find(f, offset, end, nil)
+	return position, err
+}
+
+// find is positionOf, with the header of that batch in h when it is not nil; found is false at the end.
+func (s *segment) find(f *os.File, offset, end int64, h *batchHeader) (position int64, found bool, err error) {
+	s.mu.Lock()
+	index := s.mu.index
+	s.mu.Unlock()
+	from, err := index.lookup(offset)
+	if err != nil && err != io.EOF { // cut while it was read: do without it
+		return 0, false, err
+	}
+	var local batchHeader
+	if h == nil {
+		h = &local
+	}
+	if from > 0 {
+		position, found, ok, err := s.scanFor(f, offset, from, end, h)
+		if ok || err != nil {
+			return position, found, err
+		}
+		// The index points to no batch, or behind the offset: do without it.
+	}
+	position, found, ok, err := s.scanFor(f, offset, 0, end, h)
+	if err == nil && !ok {
+		err = corrupt("segment %s has no batch at position %d", s.path(logSuffix), position)
+	}
+	return position, found, err
+}
+
+// scanFor walks from a position. ok is false when the bytes there are no batch of this segment, or one that lies behind
+// offset although it is not the first.
+func (s *segment) scanFor(f *os.File, offset, from, end int64, h *batchHeader) (position int64, found, ok bool, err error) {
+	scan := newBatchScanner(f, from, end)
+	defer scan.done()
+	for scan.pos < end {
+		got, err := scan.next(h)
+		if err != nil {
+			return scan.pos, false, false, err
+		}
+		if !got || h.lastOffset < s.base {
+			return scan.pos, false, false, nil
+		}
+		if h.lastOffset >= offset {
+			trusted := h.position != from || from == 0 || h.baseOffset <= offset
+			return h.position, true, trusted, nil
+		}
+	}
+	return end, false, scan.pos == end, nil
+}

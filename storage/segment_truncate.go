@@ -1,0 +1,70 @@
+package storage
+
+import "os"
+
+// truncate cuts the segment before the first batch that holds offset or a later one, and returns the bytes removed.
+// The caller holds the log's lock.
+func (s *segment) truncate(offset, interval int64) (removed int64, err error) {
+	f, err := s.acquire()
+	if err != nil {
+		return 0, err
+	}
+	defer s.release()
+	if err := s.openIndexes(interval); err != nil {
+		return 0, err
+	}
+	position, err := s.positionOf(f, offset, s.size.Load())
+	if err != nil {
+		return 0, err
+	}
+	return s.cut(f, offset, position)
+}
+
+// cut makes position the end of the log file, and offset the bound of the indexes.
+func (s *segment) cut(f *os.File, offset, position int64) (removed int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	removed = s.size.Load() - position
+	if err := f.Truncate(position); err != nil {
+		return 0, err
+	}
+	s.size.Store(position)
+	if err := s.mu.index.truncate(offset); err != nil {
+		return 0, err
+	}
+	if err := s.mu.times.truncate(offset); err != nil {
+		return 0, err
+	}
+	s.bytesSinceIndex = 0
+	if position == 0 {
+		s.firstTimestamp = noTimestamp
+	}
+	if s.mu.max, s.mu.maxOffset, err = s.mu.times.lastEntry(); err != nil {
+		return 0, err
+	}
+	s.mu.maxKnown = true
+	if err := s.rescanMaxLocked(f); err != nil {
+		return 0, err
+	}
+	return removed, s.truncateTxnIndex(offset)
+}
+
+// rescanMaxLocked brings the largest timestamp up to date with the batches behind the last index entry.
+func (s *segment) rescanMaxLocked(f *os.File) error {
+	from, err := s.mu.index.lastPosition(max(s.size.Load(), 1))
+	if err != nil {
+		return err
+	}
+	scan := newBatchScanner(f, from, s.size.Load())
+	defer scan.done()
+	var h batchHeader
+	for {
+		ok, err := scan.next(&h)
+		if !ok || err != nil {
+			return err
+		}
+		if h.maxTimestamp > s.mu.max {
+			s.mu.max, s.mu.maxOffset = h.maxTimestamp, h.lastOffset
+		}
+	}
+}
