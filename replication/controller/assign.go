@@ -18,15 +18,15 @@ type BrokerPlace struct {
 // AssignReplicas places partitions first..first+n-1 on brokers as AdminUtils does: leaders round robin from a start
 // index, followers at a shift that grows with every round, and racks spread when every broker has one (when only some
 // have, racks are ignored). start is the index of the first broker and the first shift; negative means random.
-// Errors: protocol.InvalidPartitions, protocol.InvalidReplicationFactor.
+// Errors, with Kafka's message before the code: protocol.InvalidPartitions, protocol.InvalidReplicationFactor.
 func AssignReplicas(brokers []BrokerPlace, n, replicationFactor, start, first int) (map[int32][]int32, error) {
 	switch {
 	case n <= 0:
-		return nil, fmt.Errorf("Number of partitions must be larger than 0: %w", protocol.InvalidPartitions)
+		return nil, &refusal{protocol.InvalidPartitions, "Number of partitions must be larger than 0"}
 	case replicationFactor <= 0:
-		return nil, fmt.Errorf("Replication factor must be larger than 0: %w", protocol.InvalidReplicationFactor)
+		return nil, &refusal{protocol.InvalidReplicationFactor, "Replication factor must be larger than 0"}
 	case replicationFactor > len(brokers):
-		return nil, fmt.Errorf("Replication factor: %d larger than available brokers: %d: %w", replicationFactor, len(brokers), protocol.InvalidReplicationFactor)
+		return nil, &refusal{protocol.InvalidReplicationFactor, fmt.Sprintf("Replication factor: %d larger than available brokers: %d", replicationFactor, len(brokers))}
 	}
 	ordered := slices.SortedFunc(slices.Values(brokers), func(a, b BrokerPlace) int { return int(a.ID) - int(b.ID) })
 	racked := !slices.ContainsFunc(ordered, func(b BrokerPlace) bool { return b.Rack == "" })

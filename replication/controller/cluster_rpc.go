@@ -42,17 +42,13 @@ func (c *Controller) AllocateProducerIDs(ctx context.Context, r *kmsg.AllocatePr
 	return resp
 }
 
-// UpdateFeatures answers UpdateFeatures (57). A ZooKeeper broker supports no feature, so every update is refused.
+// UpdateFeatures answers UpdateFeatures (57). A ZooKeeper broker supports no feature, so every update is refused;
+// no update at all is a success.
 func (c *Controller) UpdateFeatures(ctx context.Context, r *kmsg.UpdateFeaturesRequest) *kmsg.UpdateFeaturesResponse {
 	resp := r.ResponseKind().(*kmsg.UpdateFeaturesResponse)
-	switch {
-	case !c.Active():
+	if !c.Active() {
 		resp.ErrorCode = int16(protocol.NotController)
 		resp.ErrorMessage = kmsg.StringPtr(notController)
-		return resp
-	case len(r.FeatureUpdates) == 0:
-		resp.ErrorCode = int16(protocol.InvalidRequest)
-		resp.ErrorMessage = kmsg.StringPtr("Can not provide empty FeatureUpdates in the request.")
 		return resp
 	}
 	for _, u := range r.FeatureUpdates {

@@ -625,6 +625,10 @@ func TestSmallRPCs(t *testing.T) {
 	if resp := c.UpdateFeatures(t.Context(), &f); len(resp.Results) != 1 || protocol.ErrorCode(resp.Results[0].ErrorCode) != protocol.InvalidRequest {
 		t.Errorf("%+v", resp)
 	}
+	f.FeatureUpdates = nil
+	if resp := c.UpdateFeatures(t.Context(), &f); resp.ErrorCode != 0 || len(resp.Results) != 0 {
+		t.Errorf("no update: %+v", resp)
+	}
 	c.Stop()
 	if resp := c.AllocateProducerIDs(t.Context(), &r); protocol.ErrorCode(resp.ErrorCode) != protocol.NotController {
 		t.Errorf("after Stop: %+v", resp)

@@ -202,8 +202,12 @@ func (e replicasStopped) process(c *Controller) error {
 			if !s.Delete || p == nil || !c.cluster.toBeDeleted[t.Topic] || p.replicas[e.broker] != deletionStarted {
 				continue
 			}
-			if e.response.ErrorCode != 0 || failures[tp] != 0 {
-				c.warn("Broker %d could not delete its replica of %s: %v", e.broker, tp, protocol.ErrorCode(max(e.response.ErrorCode, failures[tp])))
+			code := e.response.ErrorCode
+			if code == 0 {
+				code = failures[tp]
+			}
+			if code != 0 {
+				c.warn("Broker %d could not delete its replica of %s: %v", e.broker, tp, protocol.ErrorCode(code))
 				failed = append(failed, replica{p, e.broker})
 			} else {
 				deleted = append(deleted, replica{p, e.broker})

@@ -32,7 +32,7 @@ func (c *Controller) ElectLeaders(ctx context.Context, r *kmsg.ElectLeadersReque
 			return nil, nil
 		}
 		if r.Topics == nil {
-			all := c.cluster.partitionsWhere(func(p *partition) bool { return !c.cluster.toBeDeleted[p.tp.Topic] })
+			all := c.cluster.partitionsWhere(func(p *partition) bool { return p.leadership != nil && !c.cluster.toBeDeleted[p.tp.Topic] })
 			tps := make([]protocol.TopicPartition, len(all))
 			for i, p := range all {
 				tps[i] = p.tp

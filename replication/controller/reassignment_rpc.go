@@ -31,15 +31,6 @@ func (c *Controller) AlterPartitionAssignments(ctx context.Context, r *kmsg.Alte
 	return resp
 }
 
-// notController is the message that goes with NOT_CONTROLLER.
-const notController = "This is not the correct controller for this cluster."
-
-// refusal is an error code with the message for the client.
-type refusal struct {
-	code    protocol.ErrorCode
-	message string
-}
-
 func (c *Controller) alterAssignments(r *kmsg.AlterPartitionAssignmentsRequest) ([]kmsg.AlterPartitionAssignmentsResponseTopic, error) {
 	topics := []kmsg.AlterPartitionAssignmentsResponseTopic{}
 	accepted := map[protocol.TopicPartition]assignment{}
