@@ -25,6 +25,9 @@ func TestLine(t *testing.T) {
 }
 
 func TestDateIsLocal(t *testing.T) {
+	here := time.Local
+	time.Local = time.FixedZone("away", 5*3600+45*60) // not what this machine has
+	t.Cleanup(func() { time.Local = here })
 	var out bytes.Buffer
 	h := New(&out, slog.LevelInfo).Logger("x").Handler()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.Local)
