@@ -12,7 +12,7 @@ import (
 
 func init() { handle(describeACLs) }
 
-var errNoAuthorizer = newAPIError(protocol.SecurityDisabled, "No authorizer is configured.")
+var errNoAuthorizer = newAPIError(protocol.SecurityDisabled, "No authorizer is configured on the broker.")
 
 func describeACLs(_ *Broker, _ *request, r *kmsg.DescribeACLsRequest) (kmsg.Response, error) {
 	if aclFilterUnknown(r.Version, int8(r.ResourceType), int8(r.ResourcePatternType), int8(r.Operation), int8(r.PermissionType)) {

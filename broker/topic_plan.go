@@ -57,7 +57,7 @@ func (b *Broker) planTopic(asked *kmsg.CreateTopicsRequestTopic) (*topicPlan, er
 }
 
 func topicExists(topic string) error {
-	return newAPIError(protocol.TopicAlreadyExists, "Topic '%s' exists already.", topic)
+	return newAPIError(protocol.TopicAlreadyExists, "Topic '%s' already exists.", topic)
 }
 
 // assignTopic takes the manual assignment of a request, or spreads replicas over the live brokers. Manual assignments are not compared with the brokers there
