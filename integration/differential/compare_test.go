@@ -2,11 +2,11 @@ package differential
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"regexp"
 	"slices"
-	"sort"
 	"strings"
 	"testing"
 )
@@ -54,21 +54,40 @@ func compare(scenario string, pair ...*transcript) []difference {
 }
 
 func compareFields(step string, reference, tested map[string]string) []difference {
-	var out []difference
+	out := map[difference]bool{}
 	for field, r := range reference {
 		if t, ok := tested[field]; !ok {
-			out = append(out, difference{step, field, r, "(absent)"})
+			out[difference{step, missingPart(field, tested), "present", "absent"}] = true
 		} else if t != r {
-			out = append(out, difference{step, field, r, t})
+			out[difference{step, field, r, t}] = true
 		}
 	}
-	for field, t := range tested {
+	for field := range tested {
 		if _, ok := reference[field]; !ok {
-			out = append(out, difference{step, field, "(absent)", t})
+			out[difference{step, missingPart(field, reference), "absent", "present"}] = true
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].field < out[j].field })
-	return out
+	return slices.SortedFunc(maps.Keys(out), func(a, b difference) int { return strings.Compare(a.field, b.field) })
+}
+
+// missingPart is the largest part of the answer around field of which the other side has nothing: a whole element of an array counts as one
+// difference, not as one for each of its fields.
+func missingPart(field string, other map[string]string) string {
+	for i := range len(field) {
+		if field[i] != ']' {
+			continue
+		}
+		part, there := field[:i+1], false
+		for f := range other {
+			if there = strings.HasPrefix(f, part); there {
+				break
+			}
+		}
+		if !there {
+			return part
+		}
+	}
+	return field
 }
 
 var versionWord = regexp.MustCompile(`\bv\d+\b`)

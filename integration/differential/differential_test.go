@@ -106,7 +106,6 @@ func startTargets(t *testing.T) (reference, tested *target) {
 // settings keep a run short and the numbers in its answers small; both brokers get the same.
 var settings = []string{
 	"offset.metadata.max.bytes=64",
-	"max.incremental.fetch.session.cache.slots=10",
 	"group.max.size=5",
 	"log.cleaner.dedupe.buffer.size=4194304", // the default does not fit a small Java heap twice
 }

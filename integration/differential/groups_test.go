@@ -2,6 +2,7 @@ package differential
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -489,6 +490,7 @@ func describeGroups(s *session) {
 					found = append(found, fmt.Sprint(g.Group, g.ProtocolType, g.GroupState, g.GroupType))
 				}
 			}
+			slices.Sort(found)
 			s.note("list "+label, fmt.Sprint(resp.ErrorCode, found))
 		}
 		s.in("v%d", v)

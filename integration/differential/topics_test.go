@@ -37,8 +37,8 @@ func createTopics(s *session) {
 		name := func(suffix string) string { return fmt.Sprintf("c%d%s", v, suffix) }
 		s.do("right", newTopics(v, newTopic(name("-right"), 2, 1)))
 		s.do("exists", newTopics(v, newTopic(name("-right"), 2, 1)))
-		s.do("collision", newTopics(v, newTopic(name(".dot"), 1, 1), newTopic(name("_dot"), 1, 1)))
-		s.do("collision later", newTopics(v, newTopic(name("_dot"), 1, 1)))
+		s.do("with a dot", newTopics(v, newTopic(name(".dot"), 1, 1)))
+		s.do("collision", newTopics(v, newTopic(name("_dot"), 1, 1)))
 		s.do("defaults", newTopics(v, newTopic(name("-defaults"), -1, -1)))
 		s.do("twice in one", newTopics(v, newTopic(name("-twice"), 1, 1), newTopic(name("-twice"), 2, 1), newTopic(name("-once"), 1, 1)))
 		for _, bad := range []string{"", ".", "..", "a b", "a/b", "ä", strings.Repeat("x", 249), strings.Repeat("y", 250), "a\x00", "__consumer_offsets"} {
@@ -143,7 +143,9 @@ func metadata(s *session) {
 	s.createTopic("m-one", 3)
 	s.each(3, 0, func(s *session, v int16) {
 		s.do("one", metadataRequest(v, "m-one"))
-		s.do("none", metadataRequest(v))
+		if v > 0 { // an empty list means all topics in version 0
+			s.do("none", metadataRequest(v))
+		}
 		s.do("twice", metadataRequest(v, "m-one", "m-one"))
 		s.do("internal", metadataRequest(v, "__consumer_offsets"))
 		all := metadataRequest(v)

@@ -1,0 +1,137 @@
+package clients
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"gregor/integration/harness"
+)
+
+func TestFranzGo(t *testing.T) {
+	b := start(t)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	admin := kadm.NewClient(b.Client())
+	retention := "3600000"
+	if _, err := admin.CreateTopic(ctx, partitions, 1, map[string]*string{"retention.ms": &retention}, "franz"); err != nil {
+		t.Fatal(err)
+	}
+	b.AwaitTopics("franz")
+
+	codecs := map[string]kgo.CompressionCodec{
+		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
+	}
+	order := []string{"none", "gzip", "snappy", "lz4", "zstd"}
+	for _, codec := range order {
+		producer := b.Client(kgo.ProducerBatchCompression(codecs[codec]), kgo.DefaultProduceTopic("franz"))
+		for n := range perCodec {
+			r := &kgo.Record{Key: []byte(key(n)), Value: []byte(value(codec, n)), Headers: []kgo.RecordHeader{{Key: "codec", Value: []byte(codec)}}}
+			producer.Produce(ctx, r, func(_ *kgo.Record, err error) {
+				if err != nil {
+					t.Errorf("%s: %v", codec, err)
+				}
+			})
+		}
+		if err := producer.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	check(t, order, franzConsume(ctx, t, []*kgo.Client{
+		b.Client(kgo.ConsumerGroup("franz-group"), kgo.ConsumeTopics("franz"), kgo.DisableAutoCommit()),
+		b.Client(kgo.ConsumerGroup("franz-group"), kgo.ConsumeTopics("franz"), kgo.DisableAutoCommit()),
+	}, perCodec*len(order)))
+
+	committed, err := admin.FetchOffsets(ctx, "franz-group")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum int64
+	committed.Each(func(o kadm.OffsetResponse) { sum += o.At })
+	if sum != int64(perCodec*len(order)) {
+		t.Errorf("committed %d", sum)
+	}
+	franzAdmin(ctx, t, admin)
+}
+
+// franzConsume reads with several members until total records have come, and commits what was read.
+func franzConsume(ctx context.Context, t *testing.T, members []*kgo.Client, total int) []received {
+	var mu sync.Mutex
+	var all []received
+	var wg sync.WaitGroup
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	for _, m := range members {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				fetches := m.PollFetches(ctx)
+				mu.Lock()
+				fetches.EachRecord(func(r *kgo.Record) {
+					all = append(all, received{r.Partition, r.Offset, string(r.Key), string(r.Value), string(r.Headers[0].Value)})
+				})
+				full := len(all) >= total
+				mu.Unlock()
+				if fetches.NumRecords() > 0 {
+					if err := m.CommitUncommittedOffsets(context.WithoutCancel(ctx)); err != nil {
+						t.Errorf("commit: %v", err)
+					}
+				}
+				if full {
+					done()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for _, m := range members {
+		m.Close()
+	}
+	return all
+}
+
+func franzAdmin(ctx context.Context, t *testing.T, admin *kadm.Client) {
+	configs, err := admin.DescribeTopicConfigs(ctx, "franz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := maps.Collect(func(yield func(string, string) bool) {
+		for _, c := range configs[0].Configs {
+			if !yield(c.Key, c.MaybeValue()) {
+				return
+			}
+		}
+	})
+	if described["retention.ms"] != "3600000" || described["cleanup.policy"] != "delete" {
+		t.Errorf("configs: %v", described)
+	}
+	segment := "100000000"
+	if r, err := admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Name: "segment.bytes", Value: &segment}}, "franz"); err != nil || r[0].Err != nil {
+		t.Errorf("alter configs: %v %v", err, r)
+	}
+	groups, err := admin.DescribeGroups(ctx, "franz-group")
+	if err != nil || groups["franz-group"].State != "Empty" {
+		t.Errorf("group: %v %+v", err, groups["franz-group"])
+	}
+	if r, err := admin.DeleteGroups(ctx, "franz-group"); err != nil || r["franz-group"].Err != nil {
+		t.Errorf("delete group: %v %v", err, r)
+	}
+	if r, err := admin.CreatePartitions(ctx, 2, "franz"); err != nil || r["franz"].Err != nil {
+		t.Errorf("create partitions: %v %v", err, r)
+	}
+	if r, err := admin.DeleteTopics(ctx, "franz"); err != nil || r["franz"].Err != nil {
+		t.Errorf("delete topic: %v %v", err, r)
+	}
+	harness.Eventually(t, limit, func() error {
+		topics, err := admin.ListTopics(ctx)
+		if topics.Has("franz") {
+			return errors.New("the topic is still there")
+		}
+		return err
+	})
+}
