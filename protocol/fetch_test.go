@@ -69,6 +69,37 @@ func TestFetchRequestAgreesWithKmsg(t *testing.T) {
 	}
 }
 
+// TestFetchTags has the tags of later versions, which Kafka refuses, and odd but legal ones.
+func TestFetchTags(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		version int16
+		tags    string
+		ok      bool
+	}{
+		{"cluster id", 12, "\x01\x00\x03\x03id", true},
+		{"cluster id of a wrong size", 12, "\x01\x00\x00\x03id", true},
+		{"unknown", 12, "\x01\x07\x02zz", true},
+		{"replica state", 15, "\x01\x01\x0d\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00", true},
+		{"replica state before its time", 14, "\x01\x01\x0d\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02\x00", false},
+		{"endless", 12, "\x02\x07\x00", false},
+	} {
+		k := kmsg.NewPtrFetchRequest()
+		k.Version = c.version
+		body := k.AppendTo(nil)
+		body = append(body[:len(body)-1], c.tags...)
+		var f FetchRequest
+		err := f.Decode(c.version, body)
+		_, kerr := DecodeRequest(RequestHeader{Key: keyFetch, Version: c.version}, body)
+		if (err == nil) != c.ok || (kerr == nil) != c.ok {
+			t.Errorf("%s: by hand %v, by schema %v", c.name, err, kerr)
+		}
+		if c.name == "replica state" && (f.ReplicaID != 1 || f.ReplicaEpoch != 2) {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
 func TestFetchRequestAllocatesNothing(t *testing.T) {
 	k := kmsg.NewPtrFetchRequest()
 	k.Rack = "rack"

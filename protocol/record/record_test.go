@@ -119,10 +119,10 @@ func TestSequencesWrap(t *testing.T) {
 func TestEachHoldsBombsBack(t *testing.T) {
 	for _, c := range allCodecs[1:] {
 		w := NewBuilder(c)
-		for range 64 {
+		for range 8 {
 			w.Add(0, nil, make([]byte, 1<<20))
 		}
-		err := w.Build().Each(8<<20, func(Record) error { return nil })
+		err := w.Build().Each(2<<20, func(Record) error { return nil })
 		if !errors.Is(err, errTooLarge) || !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", c, err)
 		}
