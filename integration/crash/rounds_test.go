@@ -140,11 +140,11 @@ func TestKillRounds(t *testing.T) {
 		rounds = 4 // its starts take seconds; this only proves the test
 	}
 	zk := harness.StartZooKeeperTick(t, 100)
-	sessionMs := "400"
+	sessionMs := "1000"
 	if harness.DefaultKind() == harness.Apache {
 		sessionMs = "2000"
 	}
-	b := harness.StartBroker(t, harness.DefaultKind(), zk.Chroot(), "zookeeper.session.timeout.ms="+sessionMs)
+	b := harness.StartBroker(t, harness.DefaultKind(), zk.Chroot(), "zookeeper.session.timeout.ms="+sessionMs, "zookeeper.connection.timeout.ms=30000")
 	b.CreateTopic(topic, 3, map[string]string{"segment.bytes": "100000", "index.interval.bytes": "1000"})
 	tr := startTraffic(b)
 	random := rand.New(rand.NewPCG(1, 2))

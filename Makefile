@@ -1,0 +1,49 @@
+# gregor's build. Everything runs from a fresh clone with Go; `run` and `test` also need Java 17 and Maven, the client tests
+# a C compiler, Python 3 and Node. Nothing here stops a process that it did not start.
+
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME    ?= 20s
+MODULES     := . integration
+
+.PHONY: build run test unit integration bench lint fuzz clean
+
+## build: the static binary bin/gregor
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gregor ./cmd/gregor
+
+## run: a real ZooKeeper and one broker on 127.0.0.1:9092, data under data/, until Ctrl-C
+run: build
+	cd integration && go run ./cmd/sandbox -gregor ../bin/gregor -data ../data
+
+## test: all of it, as .ci/run does
+test: lint unit integration
+
+## unit: the product's own tests, with the race detector
+unit:
+	go test -race -timeout 15m ./...
+
+## integration: from outside, with stock Kafka tools, brokers and clients
+integration: build
+	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -timeout 35m ./...
+
+## lint: formatting, go vet, staticcheck, in both modules
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above need it"; exit 1; }
+	@for module in $(MODULES); do (cd $$module && echo "vet and staticcheck: $$module" && go vet ./... && $(STATICCHECK) ./...) || exit 1; done
+
+## bench: costs side by side with Apache Kafka 3.9.2 (prints ratios; no pass or fail)
+bench: build
+	go run ./bench
+
+## fuzz: every fuzz target for FUZZTIME
+fuzz:
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+## clean: what build made
+clean:
+	rm -rf bin
