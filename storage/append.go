@@ -49,7 +49,7 @@ func (l *Log) AppendAsLeader(set []byte, leaderEpoch int32, origin Origin, out *
 	if err := l.usable(); err != nil {
 		return err
 	}
-	batch, err := singleBatch(set)
+	batch, err := SingleBatch(set)
 	if err != nil {
 		return err
 	}
@@ -89,10 +89,10 @@ func tooLarge(size int, cfg *LogConfig) error {
 	return fmt.Errorf("a batch of %d bytes exceeds max.message.bytes %d: %w", size, cfg.MaxMessageBytes, protocol.MessageTooLarge)
 }
 
-// singleBatch cuts the batch off a Produce request's record set and refuses what a broker refuses before it looks at the
+// SingleBatch cuts the batch off a Produce request's record set and refuses what a broker refuses before it looks at the
 // records (ByteBufferLogInputStream, ProduceRequest.validateRecords). The two errors with a message are those that
 // Kafka answers with one.
-func singleBatch(set []byte) (record.Batch, error) {
+func SingleBatch(set []byte) (record.Batch, error) {
 	invalid := func(cause string) error { return &record.ValidationError{Code: protocol.InvalidRecord, Cause: cause} }
 	corrupted := func(format string, v int) error {
 		return &record.ValidationError{Code: protocol.CorruptMessage, Message: fmt.Sprintf(format, v)}

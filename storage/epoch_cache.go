@@ -110,7 +110,7 @@ func (c *epochCache) endOffset(asked int32, logEnd int64) (epoch int32, end int6
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := len(c.mu.entries)
-	if asked < 0 || n == 0 || asked > c.mu.entries[n-1].epoch {
+	if asked == noEpoch || n == 0 || asked > c.mu.entries[n-1].epoch {
 		return noEpoch, -1
 	}
 	if asked == c.mu.entries[n-1].epoch {

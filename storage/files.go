@@ -21,14 +21,19 @@ func syncDir(path string) error {
 // writeFileAtomic replaces path with data: a temporary file, fsync, rename, fsync of the directory. A reader, or a
 // start after a power failure, sees the old content or the new one.
 func writeFileAtomic(path string, data []byte) error {
+	if err := replaceFile(path, data); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// replaceFile is writeFileAtomic without the fsync of the directory, for a caller that sees to it later.
+func replaceFile(path string, data []byte) error {
 	tmp := path + ".tmp"
 	if err := writeFileSync(tmp, data); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return os.Rename(tmp, path)
 }
 
 func writeFileSync(path string, data []byte) error {

@@ -1,6 +1,9 @@
 package storage
 
-import "math"
+import (
+	"errors"
+	"math"
+)
 
 // Flush makes everything up to the log end durable: log files, indexes, producer snapshots and the directory's entries.
 // The fsyncs run outside the log's lock. An error takes the directory offline: what an fsync failed to write is lost,
@@ -20,8 +23,8 @@ func (l *Log) flush() error {
 	l.mu.Lock()
 	end, from := l.logEnd.Load(), l.recoveryPoint.Load()
 	truncations, list := l.mu.truncations, l.segments.Load()
-	snapshots, created := l.mu.dirtySnapshots, l.mu.segmentsCreated
-	l.mu.dirtySnapshots, l.mu.segmentsCreated = nil, false
+	snapshots, created := l.mu.dirtySnapshots, l.mu.entriesChanged
+	l.mu.dirtySnapshots, l.mu.entriesChanged = nil, false
 	l.mu.unflushed, l.mu.lastFlushMs = 0, l.manager.nowMs()
 	l.mu.Unlock()
 
@@ -51,7 +54,7 @@ func (l *Log) sync(segments []*segment, snapshots []int64, created bool) error {
 		}
 	}
 	if created || len(snapshots) > 0 {
-		return syncDir(l.path)
+		return errors.Join(syncDir(l.path), syncDir(l.dir.path))
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ type Log struct {
 		truncations      int64   // counts removals of the tail; a flush that saw another count does not count
 		lastFlushMs      int64
 		unflushed        int64 // records since the last flush
-		segmentsCreated  bool  // a file was created since the directory was last synced
+		entriesChanged   bool  // files were created since the directory was last synced, or the directory itself was
 		currentJitterMs  int64 // of the active segment
 		currentJitterFor int64 // base offset of the segment that it was drawn for
 	}
@@ -97,10 +97,13 @@ func (l *Log) SetTopicID(id protocol.TopicID) error {
 		}
 		return nil
 	}
-	if err := writeFileAtomic(filepath.Join(l.path, partitionMetadataFile), formatPartitionMetadata(id)); err != nil {
+	if err := replaceFile(filepath.Join(l.path, partitionMetadataFile), formatPartitionMetadata(id)); err != nil {
 		return l.failed("write partition.metadata", err)
 	}
 	l.topicID.Store(&id)
+	l.mu.Lock()
+	l.mu.entriesChanged = true // durable with the next flush; until then the controller tells the id again
+	l.mu.Unlock()
 	return nil
 }
 

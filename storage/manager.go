@@ -178,13 +178,11 @@ func (m *Manager) create(d *logDir, tp protocol.TopicPartition, o CreateOptions)
 	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
-	if err := syncDir(d.path); err != nil {
-		return nil, err
-	}
 	l, err := m.loadLog(d, tp, loadState{clean: true, highWatermark: -1})
 	if err != nil {
 		return nil, err
 	}
+	l.mu.entriesChanged = true // the first flush makes the directory durable; before, a log that is lost has nothing durable in it
 	if err := l.SetTopicID(o.TopicID); err != nil && !errors.Is(err, protocol.InconsistentTopicID) {
 		return nil, err
 	}

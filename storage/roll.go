@@ -26,7 +26,7 @@ func (l *Log) openActiveLocked(s *segment) (*os.File, error) {
 		return nil, err
 	}
 	if fresh {
-		l.mu.segmentsCreated = true
+		l.mu.entriesChanged = true
 		s.createdMs = l.manager.nowMs()
 		if cfg.Preallocate {
 			if err := s.preallocate(int64(cfg.SegmentBytes)); err != nil {
