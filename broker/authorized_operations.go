@@ -15,5 +15,6 @@ const (
 	opIdempotentWrite = 1 << 12
 
 	topicOperations   int32 = opRead | opWrite | opCreate | opDelete | opAlter | opDescribe | opDescribeConfigs | opAlterConfigs
+	groupOperations   int32 = opRead | opDelete | opDescribe
 	clusterOperations int32 = opCreate | opAlter | opDescribe | opClusterAction | opDescribeConfigs | opAlterConfigs | opIdempotentWrite
 )

@@ -19,7 +19,14 @@ func describeProducers(b *Broker, _ *request, r *kmsg.DescribeProducersRequest) 
 			rp := kmsg.NewDescribeProducersResponseTopicPartition()
 			rp.Partition = index
 			p, code := b.leader(protocol.TopicPartition{Topic: t.Topic, Partition: index}, -1)
+			if err := checkTopicName(t.Topic); err != nil {
+				code = protocol.InvalidTopicException
+			}
 			rp.ErrorCode = int16(code)
+			if code == protocol.UnknownTopicOrPartition || code == protocol.InvalidTopicException {
+				message := code.Message()
+				rp.ErrorMessage = &message
+			}
 			if code == protocol.None {
 				for _, s := range p.Log().ActiveProducers() {
 					a := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()

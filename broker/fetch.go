@@ -39,9 +39,11 @@ type fetchOp struct {
 	deadline time.Time
 	session  *fetchSession // nil: sessionless
 	full     bool          // every partition is in the answer, also an unchanged one
+	listener string
 	parts    []fetchPart
-	waiter   *replication.Waiter
 	read     replication.Read
+
+	endpoints []protocol.NodeEndpoint // of the leaders that the answer names
 }
 
 // fetchPart is one partition of a fetch.
@@ -62,7 +64,7 @@ var fetchOps = sync.Pool{New: func() any { return new(fetchOp) }}
 func (op *fetchOp) release() {
 	op.dropRecords()
 	clear(op.parts)
-	*op = fetchOp{parts: op.parts[:0], waiter: op.waiter}
+	*op = fetchOp{parts: op.parts[:0]}
 	if cap(op.parts) <= 4096 {
 		fetchOps.Put(op)
 	}
@@ -85,10 +87,13 @@ func (c *conn) serveFetch(body []byte) error {
 		return err
 	}
 	op := fetchOps.Get().(*fetchOp)
-	op.b, op.header, op.replica, op.iso = c.b, h, req.ReplicaID, req.Isolation
+	op.b, op.header, op.replica, op.iso, op.listener = c.b, h, req.ReplicaID, req.Isolation, c.ln.name
 	limit := int(c.b.fetchMaxBytes)
 	op.maxBytes, op.minBytes = min(int(req.MaxBytes), limit), min(int(req.MinBytes), limit)
 	code, sessionID := c.b.sessions.begin(op, req)
+	if code == protocol.None && !op.knownIsolation() && h.Version >= 7 {
+		code, sessionID = protocol.UnknownServerError, req.SessionID // as Apache Kafka, which fails on it
+	}
 	if code != protocol.None {
 		op.release()
 		return c.answer(func(o *output) error {
@@ -173,63 +178,85 @@ func (op *fetchOp) wait(c *conn) error {
 	return nil
 }
 
-// collect reads all partitions within the byte limits and reports whether the answer is due: enough bytes, or any error.
+// collect reads all partitions within the byte limits and reports whether the answer is due: enough bytes, an error, or a log to truncate.
 func (op *fetchOp) collect() bool {
 	op.dropRecords()
 	left, minOne := op.maxBytes, op.header.Version >= 3
 	total, due := 0, false
 	for i := range op.parts {
 		part := &op.parts[i]
-		op.readPart(part, min(int(part.q.MaxBytes), left), minOne)
-		if part.resp.ErrorCode != protocol.None {
-			due = true
-			continue
+		code := op.readPart(part, min(int(part.q.MaxBytes), left), minOne)
+		if code != protocol.None {
+			part.resp.ErrorCode = code
+			op.tellLeader(part)
 		}
-		if n := part.slice.Size; n > 0 {
+		due = due || code != protocol.None || part.resp.DivergingEpoch != nil
+		n := part.slice.Size
+		if n > 0 {
 			minOne = false
-			left = max(0, left-n)
 			total += n
 		}
+		left = max(0, left-n)
 	}
 	return due || total >= op.minBytes
 }
 
-// readPart reads one partition into its answer.
-func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) {
+// readPart reads one partition into its answer, all but the error code, which it returns.
+func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) protocol.ErrorCode {
 	part.resp = protocol.FetchPartitionResponse{Partition: part.tp.Partition, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1, PreferredReadReplica: -1}
 	part.null = false
-	code := op.locate(part)
-	if code == protocol.None && op.replica >= 0 && !slices.Contains(part.p.Replicas(), op.replica) {
-		code = protocol.NotLeaderOrFollower
+	if code := op.locate(part); code != protocol.None {
+		return code
 	}
-	if code == protocol.None && (part.q.MaxBytes < 0 || op.iso != readUncommitted && op.iso != readCommitted) {
-		code = protocol.UnknownServerError // as Apache Kafka, which fails on both
+	switch {
+	case op.replica >= 0 && !slices.Contains(part.p.Replicas(), op.replica):
+		return protocol.NotLeaderOrFollower
+	case !op.knownIsolation():
+		part.null = true
+		return protocol.UnknownServerError
+	case maxBytes < 0:
+		return protocol.UnknownServerError // as Apache Kafka, which fails on it
+	case op.header.Version < 10 && part.p.Log().Config().CompressionType == "zstd":
+		part.null = true
+		return protocol.UnsupportedCompressionType // KIP-110
 	}
-	if code == protocol.None {
-		if err := part.p.Read(part.q.FetchOffset, part.q.CurrentLeaderEpoch, op.isolation(), maxBytes, minOne, &op.read); err != nil {
-			code = errorCode(err)
-		}
+	ask := replication.Ask{
+		Offset: part.q.FetchOffset, CurrentLeaderEpoch: part.q.CurrentLeaderEpoch, LastFetchedEpoch: part.q.LastFetchedEpoch,
+		Isolation: op.isolation(), MaxBytes: maxBytes, MinOneBatch: minOne,
 	}
-	if code != protocol.None {
-		part.resp.ErrorCode = code
-		return
+	if err := part.p.Read(ask, &op.read); err != nil {
+		return errorCode(err)
 	}
-	part.slice = op.read.Result.Slice
-	op.read.Result.Slice = storage.FileSlice{}
-	if op.read.Result.FirstBatchIncomplete {
-		part.slice.Release() // half a batch is of no use to anyone: the next fetch has room for it
-		part.slice = storage.FileSlice{}
+	if op.read.Diverging {
+		part.resp.DivergingEpoch = &protocol.EpochEndOffset{Epoch: op.read.DivergingEpoch, EndOffset: op.read.DivergingEnd}
+	} else {
+		part.slice = op.read.Result.Slice
+		op.read.Result.Slice = storage.FileSlice{}
 	}
-	if part.slice.Size > 0 && op.header.Version < 4 {
+	if part.slice.Size > 0 && (op.header.Version < 4 || op.read.Result.FirstBatchIncomplete) {
+		// Half a batch is of no use to anyone: the next fetch has room for it. Before version 4 it would have to be converted.
 		part.slice.Release()
 		part.slice = storage.FileSlice{}
-		part.resp.ErrorCode, part.null = protocol.UnsupportedVersion, true
-		return
+		if op.header.Version < 4 {
+			part.null = true
+			return protocol.UnsupportedVersion
+		}
 	}
 	part.resp.HighWatermark, part.resp.LastStableOffset, part.resp.LogStartOffset = op.read.HighWatermark, op.read.LastStableOffset, op.read.LogStartOffset
 	if op.iso == readCommitted && op.replica < 0 {
 		part.resp.AbortedTransactions = op.abortedTransactions(part)
 	}
+	return protocol.None
+}
+
+func (op *fetchOp) knownIsolation() bool { return op.iso == readUncommitted || op.iso == readCommitted }
+
+// tellLeader tells a client of version 16 or later that asked the wrong broker who leads (KIP-951).
+func (op *fetchOp) tellLeader(part *fetchPart) {
+	if op.header.Version < 16 || part.resp.ErrorCode != protocol.NotLeaderOrFollower && part.resp.ErrorCode != protocol.FencedLeaderEpoch {
+		return
+	}
+	part.resp.CurrentLeader, op.endpoints = op.b.currentLeader(part.tp, op.listener, op.endpoints)
 }
 
 // locate finds the replica, by id where the client speaks in ids, and refuses a topic that was made anew under its name.
@@ -308,7 +335,7 @@ func (op *fetchOp) encode(o *output) error {
 			o.buf = protocol.AppendFetchTopicEnd(o.buf, version)
 		}
 	}
-	o.buf = protocol.AppendFetchResponseEnd(o.buf, version, nil)
+	o.buf = protocol.AppendFetchResponseEnd(o.buf, version, op.endpoints)
 	protocol.PatchFetchFrameSize(o.buf[start:], o.spliced-splicedBefore)
 	if o.pending() > bufferClasses[1] {
 		return o.flush()

@@ -120,11 +120,27 @@ func nextSessionEpoch(e int32) int32 {
 	return e + 1
 }
 
-// addRequested takes the partitions as the request names them.
+// addRequested takes the partitions as the request names them. One that is named twice is read once, as it is named last.
 func addRequested(op *fetchOp, req *protocol.FetchRequest) {
+	total := 0
+	for i := range req.Topics {
+		total += len(req.Topics[i].Partitions)
+	}
+	var at map[partitionKey]int
+	if total > 1 {
+		at = make(map[partitionKey]int, total)
+	}
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		for _, q := range t.Partitions {
+			if at != nil {
+				key := partitionKey{id: t.ID, name: t.Name, partition: q.Partition}
+				if j, twice := at[key]; twice {
+					op.parts[j].q = q
+					continue
+				}
+				at[key] = len(op.parts)
+			}
 			op.parts = append(op.parts, fetchPart{tp: protocol.TopicPartition{Topic: t.Name, Partition: q.Partition}, id: t.ID, q: q})
 		}
 	}
@@ -224,6 +240,9 @@ func (c *cachedPartition) news(part *fetchPart) bool {
 	}
 	if part.resp.ErrorCode != protocol.None {
 		c.highWatermark, tell = -1, true // so that recovery is told, too
+	}
+	if part.resp.DivergingEpoch != nil {
+		tell = true
 	}
 	return tell
 }

@@ -66,27 +66,27 @@ func (l groupLog) Load(ctx context.Context, partition int32, fn func(record.Batc
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		next, err := loadChunk(p, offset, bufferSize, &buf, fn)
+		next, err := loadChunk(p, offset, end, bufferSize, &buf, fn)
 		if err != nil {
 			return err
 		}
 		if next <= offset {
-			return nil // compacted away or truncated meanwhile: nothing is left up to the end
+			return fmt.Errorf("reading %v at offset %d: no whole batch", p.TopicPartition(), offset)
 		}
 		offset = next
 	}
 	return nil
 }
 
-// loadChunk hands one read's batches to fn and returns the offset after them.
-func loadChunk(p *replication.Partition, offset int64, size int, buf *[]byte, fn func(record.Batch) error) (int64, error) {
+// loadChunk hands one read's batches to fn and returns the offset after them; that is end when nothing is left, as after a compaction.
+func loadChunk(p *replication.Partition, offset, end int64, size int, buf *[]byte, fn func(record.Batch) error) (int64, error) {
 	var rd replication.Read
-	if err := p.Read(offset, -1, replication.LogEnd, size, true, &rd); err != nil {
+	if err := p.Read(replication.Ask{Offset: offset, CurrentLeaderEpoch: -1, LastFetchedEpoch: -1, MaxBytes: size, MinOneBatch: true}, &rd); err != nil {
 		return 0, err
 	}
 	n := rd.Result.Slice.Size
 	if n == 0 {
-		return offset, nil
+		return end, nil
 	}
 	defer rd.Result.Slice.Release()
 	if cap(*buf) < n {

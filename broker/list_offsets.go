@@ -35,6 +35,8 @@ func listOffsets(b *Broker, _ *request, r *kmsg.ListOffsetsRequest) (kmsg.Respon
 			switch {
 			case r.Version == 0:
 				rp.ErrorCode = int16(protocol.UnsupportedVersion)
+			case r.IsolationLevel != readUncommitted && r.IsolationLevel != readCommitted:
+				rp.ErrorCode = int16(protocol.UnknownServerError) // as Apache Kafka, which fails on it
 			case duplicates[tp]:
 				rp.ErrorCode = int16(protocol.InvalidRequest)
 			case unsupportedTimestamp(r.Version, p.Timestamp):

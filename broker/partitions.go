@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"gregor/protocol"
 	"gregor/replication"
 )
@@ -22,4 +24,18 @@ func (b *Broker) leader(tp protocol.TopicPartition, currentLeaderEpoch int32) (*
 		code = p.CheckLeader(currentLeaderEpoch)
 	}
 	return p, code
+}
+
+// currentLeader is the leader that the cluster's metadata has for a partition, with its address added to endpoints (KIP-951); nil when there is none.
+func (b *Broker) currentLeader(tp protocol.TopicPartition, listener string, endpoints []protocol.NodeEndpoint) (*protocol.LeaderIDAndEpoch, []protocol.NodeEndpoint) {
+	leader, epoch, ok := b.metadata.Leader(tp)
+	if !ok {
+		return nil, endpoints
+	}
+	host, port, ok := b.metadata.Endpoint(leader, listener)
+	known := slices.ContainsFunc(endpoints, func(e protocol.NodeEndpoint) bool { return e.NodeID == leader })
+	if ok && !known {
+		endpoints = append(endpoints, protocol.NodeEndpoint{NodeID: leader, Host: host, Port: port})
+	}
+	return &protocol.LeaderIDAndEpoch{LeaderID: leader, LeaderEpoch: epoch}, endpoints
 }

@@ -49,6 +49,7 @@ func (c *conn) serveProduce(body []byte) error {
 	if err := s.req.Decode(c.rq.header.Version, body); err != nil {
 		return err
 	}
+	s.req.Topics = mergeProduce(s.req.Topics)
 	failed, err := c.appendAll(s)
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func (c *conn) serveProduce(body []byte) error {
 
 // appendAll appends every partition's batch and fills in the response; failed says whether any was refused.
 func (c *conn) appendAll(s *produceState) (failed bool, err error) {
-	s.resp.Topics, s.waits = s.resp.Topics[:0], s.waits[:0]
+	s.resp.Topics, s.resp.NodeEndpoints, s.waits = s.resp.Topics[:0], nil, s.waits[:0]
 	total := 0
 	for i := range s.req.Topics {
 		total += len(s.req.Topics[i].Partitions)
@@ -124,16 +125,9 @@ const (
 	attributesOffset = 21
 )
 
-func attributes(records []byte) (int16, bool) {
-	if len(records) < record.BatchOverhead || records[magicOffset] != 2 {
-		return 0, false
-	}
-	return int16(binary.BigEndian.Uint16(records[attributesOffset:])), true
-}
-
+// transactional reports whether a record set begins with a transactional batch.
 func transactional(records []byte) bool {
-	a, ok := attributes(records)
-	return ok && a&0x10 != 0
+	return len(records) >= record.BatchOverhead && records[magicOffset] == 2 && binary.BigEndian.Uint16(records[attributesOffset:])&0x10 != 0
 }
 
 // appendOne appends to one partition and fills in its answer.
@@ -143,22 +137,21 @@ func (c *conn) appendOne(s *produceState, topic, index int, records []byte) {
 	tp := protocol.TopicPartition{Topic: t.Name, Partition: a.Index}
 	p, code := c.b.partition(tp)
 	if code == protocol.None || code == protocol.NotLeaderOrFollower {
-		if refused := c.refuse(t.Name, records); refused != protocol.None {
+		if refused := c.refuse(t.Name, records, a); refused != protocol.None {
 			code = refused
+		}
+	}
+	if code == protocol.None {
+		if err := p.Append(records, s.req.Acks, storage.FromClient, &s.result); err != nil {
+			c.appendFailed(p, a, err)
+			code = a.ErrorCode
 		}
 	}
 	if code != protocol.None {
 		a.ErrorCode = code
-		if code == protocol.InvalidTxnState {
-			a.ErrorMessage = "the partition was not added to the transaction"
-			if c.rq.header.Version >= 11 {
-				a.ErrorCode = protocol.TransactionAbortable
-			}
+		if code == protocol.NotLeaderOrFollower && c.rq.header.Version >= 10 {
+			a.CurrentLeader, s.resp.NodeEndpoints = c.b.currentLeader(tp, c.ln.name, s.resp.NodeEndpoints)
 		}
-		return
-	}
-	if err := p.Append(records, s.req.Acks, storage.FromClient, &s.result); err != nil {
-		c.appendFailed(p, a, err)
 		return
 	}
 	a.BaseOffset, a.LogAppendTimeMs, a.LogStartOffset = s.result.BaseOffset, s.result.LogAppendTimeMs, s.result.LogStartOffset
@@ -167,21 +160,104 @@ func (c *conn) appendOne(s *produceState, topic, index int, records []byte) {
 	}
 }
 
-// refuse looks at what depends on the request and not on the log: internal topics, zstd before version 7 (KIP-110), transactions.
-func (c *conn) refuse(topic string, records []byte) protocol.ErrorCode {
+// refuse looks at what is refused before any log is asked: internal topics, a record set that is not one batch of magic 2, zstd before version 7
+// (KIP-110), codecs that do not exist, transactions.
+func (c *conn) refuse(topic string, records []byte, a *protocol.ProducePartitionResponse) protocol.ErrorCode {
 	if isInternalTopic(topic) && c.rq.header.ClientID != adminClientID {
 		return protocol.InvalidTopicException
 	}
-	a, ok := attributes(records)
-	switch {
-	case !ok:
-		return protocol.None
-	case c.rq.header.Version < 7 && record.Codec(a&7) == record.Zstd:
+	batch, err := storage.SingleBatch(records)
+	if err != nil {
+		a.ErrorMessage = messageOf(err)
+		return errorCode(err)
+	}
+	switch codec := batch.Codec(); {
+	case codec > record.Zstd:
+		return protocol.UnknownServerError
+	case codec == record.Zstd && c.rq.header.Version < 7:
 		return protocol.UnsupportedCompressionType
-	case a&0x10 != 0:
+	case batch.Transactional() && c.rq.header.Version >= 11:
+		a.ErrorMessage = notInTransaction
+		return protocol.TransactionAbortable
+	case batch.Transactional():
+		a.ErrorMessage = notInTransaction
 		return protocol.InvalidTxnState
 	}
 	return protocol.None
+}
+
+const notInTransaction = "the partition was not added to the transaction"
+
+// messageOf is what the client is told beside the code; "" is null.
+func messageOf(err error) string {
+	var invalid *record.ValidationError
+	if errors.As(err, &invalid) {
+		return invalid.Message
+	}
+	return ""
+}
+
+// mergeProduce brings topics into the form they are answered in: each once, none without partitions, and of a partition that is named twice only the last
+// record set. Nearly every request is in that form already.
+func mergeProduce(topics []protocol.ProduceTopic) []protocol.ProduceTopic {
+	if len(topics) == 1 && len(topics[0].Partitions) == 1 {
+		return topics
+	}
+	if tidyProduce(topics) {
+		return topics
+	}
+	type place struct {
+		topic     string
+		partition int32
+	}
+	last := make(map[place]int) // the partition's last position in the request, all topics counted through
+	n := 0
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			last[place{t.Name, p.Index}] = n
+			n++
+		}
+	}
+	var merged []protocol.ProduceTopic
+	at := make(map[string]int)
+	n = 0
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			if last[place{t.Name, p.Index}] == n {
+				i, ok := at[t.Name]
+				if !ok {
+					i = len(merged)
+					at[t.Name] = i
+					merged = append(merged, protocol.ProduceTopic{Name: t.Name})
+				}
+				merged[i].Partitions = append(merged[i].Partitions, p)
+			}
+			n++
+		}
+	}
+	return merged
+}
+
+// tidyProduce reports whether no topic and no partition comes twice and no topic is empty. It may say no of a tidy
+// request, which then is only merged for nothing: one whose partitions do not ascend, or with very many topics.
+func tidyProduce(topics []protocol.ProduceTopic) bool {
+	for i := range topics {
+		parts := topics[i].Partitions
+		if len(parts) == 0 {
+			return false
+		}
+		for j := 1; j < len(parts); j++ {
+			if parts[j-1].Index >= parts[j].Index {
+				return false
+			}
+		}
+		for j := range topics[:i] {
+			if len(topics) > 64 || topics[j].Name == topics[i].Name {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // appendFailed fills in the answer to a refused batch. As in Apache Kafka the log start offset stands only beside errors that the log found in the batch itself.
@@ -204,7 +280,7 @@ func (c *conn) appendFailed(p *replication.Partition, a *protocol.ProducePartiti
 // deferProduce moves a response out of the connection's reused memory, which the next request needs, and returns how it is finished.
 func (c *conn) deferProduce(s *produceState) func(o *output) error {
 	h := c.rq.header
-	resp := protocol.ProduceResponse{Topics: make([]protocol.ProduceTopicResponse, len(s.resp.Topics))}
+	resp := protocol.ProduceResponse{NodeEndpoints: s.resp.NodeEndpoints, Topics: make([]protocol.ProduceTopicResponse, len(s.resp.Topics))}
 	for i, t := range s.resp.Topics {
 		resp.Topics[i] = protocol.ProduceTopicResponse{Name: strings.Clone(t.Name), Partitions: append([]protocol.ProducePartitionResponse(nil), t.Partitions...)}
 	}

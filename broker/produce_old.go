@@ -10,7 +10,7 @@ import (
 
 func init() { handle(produceOld) }
 
-func produceOld(_ *Broker, _ *request, r *kmsg.ProduceRequest) (kmsg.Response, error) {
+func produceOld(b *Broker, _ *request, r *kmsg.ProduceRequest) (kmsg.Response, error) {
 	resp := r.ResponseKind().(*kmsg.ProduceResponse)
 	for _, t := range r.Topics {
 		rt := kmsg.NewProduceResponseTopic()
@@ -18,6 +18,9 @@ func produceOld(_ *Broker, _ *request, r *kmsg.ProduceRequest) (kmsg.Response, e
 		for _, p := range t.Partitions {
 			rp := kmsg.NewProduceResponseTopicPartition()
 			rp.Partition, rp.BaseOffset, rp.ErrorCode = p.Partition, -1, int16(protocol.UnsupportedVersion)
+			if !b.metadata.HasPartition(protocol.TopicPartition{Topic: t.Topic, Partition: p.Partition}) {
+				rp.ErrorCode = int16(protocol.UnknownTopicOrPartition)
+			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -235,7 +236,6 @@ func (b *Broker) register() error {
 		return err
 	}
 	b.epoch.Store(epoch)
-	b.log("kafka.zk.KafkaZkClient", fmt.Sprintf("Registered broker %d at path /brokers/ids/%d with czxid (broker epoch): %d", b.id, b.id, epoch))
 	return nil
 }
 
@@ -276,9 +276,13 @@ func (b *Broker) follow() error {
 	if err := b.watchConfigs(b.ctx); err != nil {
 		return err
 	}
+	b.config.OnChange(func([]string) { b.limits.wake() })
 	b.refreshFeatures()
 	b.zk.OnSession(func() {
-		if err := b.register(); err != nil {
+		switch err := b.register(); {
+		case errors.Is(err, zk.ErrSessionExpired), errors.Is(err, zk.ErrClosed):
+			return // this runs again with the next session, or the broker is stopping
+		case err != nil:
 			b.logging.Logger("kafka.server.KafkaServer").Error("Cannot register again after the ZooKeeper session was replaced: " + err.Error())
 			b.fail(err)
 			return

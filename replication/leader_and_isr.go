@@ -38,13 +38,22 @@ func (m *Manager) LeaderAndISR(r *kmsg.LeaderAndISRRequest) *kmsg.LeaderAndISRRe
 	if code := m.fence(r.ControllerEpoch, r.BrokerEpoch); code != protocol.None {
 		m.sc.Warn(fmt.Sprintf("Ignoring LeaderAndIsr request from controller %d with epoch %d: %v", r.ControllerID, r.ControllerEpoch, code))
 		resp.ErrorCode = int16(code)
+		answerEach(r, resp, func(string, protocol.TopicID, *kmsg.LeaderAndISRRequestTopicPartition) protocol.ErrorCode {
+			return code
+		})
 		return resp
 	}
+	answerEach(r, resp, m.apply)
+	return resp
+}
+
+// answerEach fills in the answer of every partition, in the form of the request's version.
+func answerEach(r *kmsg.LeaderAndISRRequest, resp *kmsg.LeaderAndISRResponse, apply func(topic string, id protocol.TopicID, s *kmsg.LeaderAndISRRequestTopicPartition) protocol.ErrorCode) {
 	for i := range r.PartitionStates {
 		s := &r.PartitionStates[i]
 		e := kmsg.NewLeaderAndISRResponseTopicPartition()
 		e.Topic, e.Partition = s.Topic, s.Partition
-		e.ErrorCode = int16(m.apply(s.Topic, protocol.TopicID{}, s))
+		e.ErrorCode = int16(apply(s.Topic, protocol.TopicID{}, s))
 		resp.Partitions = append(resp.Partitions, e)
 	}
 	for i := range r.TopicStates {
@@ -54,7 +63,7 @@ func (m *Manager) LeaderAndISR(r *kmsg.LeaderAndISRRequest) *kmsg.LeaderAndISRRe
 			s := &t.PartitionStates[j]
 			e := kmsg.NewLeaderAndISRResponseTopicPartition()
 			e.Topic, e.Partition = t.Topic, s.Partition
-			e.ErrorCode = int16(m.apply(t.Topic, t.TopicID, s))
+			e.ErrorCode = int16(apply(t.Topic, t.TopicID, s))
 			answers = append(answers, e)
 		}
 		if r.Version < 5 {
@@ -65,7 +74,6 @@ func (m *Manager) LeaderAndISR(r *kmsg.LeaderAndISRRequest) *kmsg.LeaderAndISRRe
 		rt.TopicID, rt.Partitions = t.TopicID, answers
 		resp.Topics = append(resp.Topics, rt)
 	}
-	return resp
 }
 
 // apply is one partition of a LeaderAndIsr request.

@@ -100,9 +100,9 @@ func (p *Partition) checkLeaderLocked(epoch int32) protocol.ErrorCode {
 		return p.mu.gone
 	}
 	switch current := p.mu.state.leaderEpoch; {
-	case epoch >= 0 && epoch < current:
+	case epoch != -1 && epoch < current:
 		return protocol.FencedLeaderEpoch
-	case epoch >= 0 && epoch > current:
+	case epoch > current:
 		return protocol.UnknownLeaderEpoch
 	case p.mu.state.leader != p.me:
 		return protocol.NotLeaderOrFollower
@@ -204,31 +204,61 @@ const (
 // Read is one partition's part of a fetch. Result's slice is the caller's to release.
 type Read struct {
 	Result           storage.ReadResult
+	Diverging        bool // the reader's log ends otherwise than ours: DivergingEpoch and DivergingEnd say where to truncate, nothing was read
+	DivergingEpoch   int32
+	DivergingEnd     int64
 	HighWatermark    int64
 	LastStableOffset int64
 	LogStartOffset   int64
 }
 
-// Read reads from offset up to what the isolation allows (storage.Log.Read says what maxBytes and minOneBatch mean). Errors: those of CheckLeader
-// for currentLeaderEpoch, OFFSET_OUT_OF_RANGE, storage.ErrStorage.
-func (p *Partition) Read(offset int64, currentLeaderEpoch int32, iso Isolation, maxBytes int, minOneBatch bool, out *Read) error {
+// Ask is what a fetch wants of one partition.
+type Ask struct {
+	Offset             int64
+	CurrentLeaderEpoch int32 // -1: not checked
+	LastFetchedEpoch   int32 // -1: the reader does not know its log's last epoch, or does not want it compared (KIP-595)
+	Isolation          Isolation
+	MaxBytes           int
+	MinOneBatch        bool // the first batch comes whole even when larger than MaxBytes
+}
+
+// Read reads up to what the isolation allows. Errors: those of CheckLeader, OFFSET_OUT_OF_RANGE, storage.ErrStorage.
+func (p *Partition) Read(ask Ask, out *Read) error {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if code := p.checkLeaderLocked(currentLeaderEpoch); code != protocol.None {
+	if code := p.checkLeaderLocked(ask.CurrentLeaderEpoch); code != protocol.None {
 		return code
 	}
 	out.LogStartOffset = p.log.LogStartOffset()
 	// The watermark is read once: a second look could be later than what is read (KAFKA-9807).
 	out.HighWatermark = p.log.HighWatermark()
 	out.LastStableOffset = min(p.log.LastStableOffset(), out.HighWatermark)
+	out.Diverging = false
+	if ask.LastFetchedEpoch != -1 {
+		if err := p.compareEpoch(ask, out); err != nil || out.Diverging {
+			return err
+		}
+	}
 	maxOffset := out.HighWatermark
-	switch iso {
+	switch ask.Isolation {
 	case LogEnd:
 		maxOffset = p.log.LogEndOffset()
 	case LastStableOffset:
 		maxOffset = out.LastStableOffset
 	}
-	return p.log.Read(offset, maxBytes, maxOffset, minOneBatch, &out.Result)
+	return p.log.Read(ask.Offset, ask.MaxBytes, maxOffset, ask.MinOneBatch, &out.Result)
+}
+
+// compareEpoch finds out whether the reader's log, which ends at ask.Offset in ask.LastFetchedEpoch, is a prefix of ours. OFFSET_OUT_OF_RANGE beats divergence (KAFKA-12996).
+func (p *Partition) compareEpoch(ask Ask, out *Read) error {
+	epoch, end := p.log.EndOffsetForEpoch(ask.LastFetchedEpoch)
+	if epoch == -1 || end < 0 || ask.Offset < out.LogStartOffset {
+		return protocol.OffsetOutOfRange
+	}
+	if epoch < ask.LastFetchedEpoch || end < ask.Offset {
+		out.Diverging, out.DivergingEpoch, out.DivergingEnd = true, epoch, end
+	}
+	return nil
 }
 
 // DeleteRecords raises the log start offset (-1: to the high watermark) and returns the new low watermark. Errors: those of CheckLeader, OFFSET_OUT_OF_RANGE.
