@@ -10,11 +10,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"gregor/integration/clients/ready"
 	"gregor/integration/harness"
 )
 
 func TestFranzGo(t *testing.T) {
-	b := start(t)
+	b := ready.Broker(t)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	admin := kadm.NewClient(b.Client())

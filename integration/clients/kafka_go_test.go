@@ -9,11 +9,12 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"gregor/integration/clients/ready"
 	"gregor/integration/harness"
 )
 
 func TestKafkaGo(t *testing.T) {
-	b := start(t)
+	b := ready.Broker(t)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	client := &kafka.Client{Addr: kafka.TCP(b.Addr), Timeout: 20 * time.Second}

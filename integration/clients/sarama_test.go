@@ -8,6 +8,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"gregor/integration/clients/ready"
 	"gregor/integration/harness"
 )
 
@@ -18,7 +19,7 @@ func TestSarama(t *testing.T) {
 }
 
 func saramaStory(t *testing.T, version sarama.KafkaVersion) {
-	b := start(t)
+	b := ready.Broker(t)
 	config := sarama.NewConfig()
 	config.Version = version
 	config.Producer.Return.Successes = true

@@ -23,12 +23,6 @@ const (
 	limit      = 60 * time.Second // for any step
 )
 
-// start brings a broker up that only this test uses.
-func start(t *testing.T) *harness.Broker {
-	t.Helper()
-	return harness.StartBroker(t, harness.DefaultKind(), harness.SharedZooKeeper(t).Chroot())
-}
-
 // received is one record as a consumer saw it.
 type received struct {
 	partition  int32

@@ -1,6 +1,7 @@
 package differential
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -84,7 +85,7 @@ func fetchErrors(s *session) {
 			s.do(label, r)
 		}
 		for _, offset := range []int64{3, 100, -1, -2, -100} {
-			one("offset "+time.Duration(offset).String(), func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = offset })
+			one(fmt.Sprint("offset ", offset), func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.FetchOffset = offset })
 		}
 		one("unknown partition", func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.Partition = 5 })
 		one("negative partition", func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.Partition = -1 })
@@ -99,13 +100,13 @@ func fetchErrors(s *session) {
 		one("epoch too new", func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = 9 })
 		one("epoch -2", func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) { p.CurrentLeaderEpoch = -2 })
 		for _, last := range []int32{0, 1, 9, -2} {
-			one("last fetched epoch "+time.Duration(last).String(), func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) {
+			one(fmt.Sprint("last fetched epoch ", last), func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) {
 				p.LastFetchedEpoch, p.FetchOffset = last, 2
 			})
-			one("last fetched epoch at 0 "+time.Duration(last).String(), func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) {
+			one(fmt.Sprint("last fetched epoch at 0: ", last), func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) {
 				p.LastFetchedEpoch = last
 			})
-			one("last fetched epoch beyond "+time.Duration(last).String(), func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) {
+			one(fmt.Sprint("last fetched epoch beyond: ", last), func(_ *kmsg.FetchRequest, p *kmsg.FetchRequestTopicPartition) {
 				p.LastFetchedEpoch, p.FetchOffset = last, 5
 			})
 		}

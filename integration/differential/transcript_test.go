@@ -190,8 +190,8 @@ func (f *flattener) key(v reflect.Value, index int) string {
 			field = field.Elem()
 		}
 		text := f.text(fmt.Sprint(field.Interface()))
-		if field.Kind() == reflect.Array || text == "" {
-			continue
+		if field.Kind() == reflect.Array || text == "" && v.FieldByName("TopicID").IsValid() {
+			continue // named by id instead, which is masked
 		}
 		if m := masked[name]; m != nil {
 			text = m(text)

@@ -1,0 +1,70 @@
+// Tells the story of package clients with KafkaJS; prints one JSON object with what it saw. KafkaJS brings gzip itself; other codecs need plug-ins.
+import { CompressionTypes, Kafka, logLevel } from "kafkajs";
+
+const [addr, perCodec] = [process.argv[2], Number(process.argv[3])];
+const topic = "kafkajs";
+const group = `${topic}-group`;
+const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP };
+const total = perCodec * Object.keys(codecs).length;
+const kafka = new Kafka({ clientId: "story", brokers: [addr], logLevel: logLevel.NOTHING });
+const facts = {};
+
+const admin = kafka.admin();
+await admin.connect();
+await admin.createTopics({
+  topics: [{ topic, numPartitions: 3, replicationFactor: 1, configEntries: [{ name: "retention.ms", value: "3600000" }] }],
+  waitForLeaders: true,
+});
+
+for (const [name, compression] of Object.entries(codecs)) {
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
+  await producer.connect();
+  const messages = [];
+  for (let n = 0; n < perCodec; n++) {
+    messages.push({ key: `key-${n % 7}`, value: `${name}-${n}-${"v".repeat(n * 5)}`, headers: { codec: name } });
+  }
+  await producer.send({ topic, compression, messages });
+  await producer.disconnect();
+}
+
+const records = [];
+const members = [kafka.consumer({ groupId: group }), kafka.consumer({ groupId: group })];
+await new Promise((resolve, reject) => {
+  const late = setTimeout(() => reject(new Error(`received ${records.length} records`)), 50000);
+  for (const member of members) {
+    member
+      .connect()
+      .then(() => member.subscribe({ topic, fromBeginning: true }))
+      .then(() =>
+        member.run({
+          eachMessage: async ({ partition, message }) => {
+            records.push([partition, Number(message.offset), message.key.toString(), message.value.toString(), message.headers.codec.toString()]);
+            if (records.length >= total) {
+              clearTimeout(late);
+              resolve();
+            }
+          },
+        }),
+      )
+      .catch(reject);
+  }
+});
+await Promise.all(members.map((member) => member.disconnect())); // commits what was resolved
+
+const offsets = await admin.fetchOffsets({ groupId: group, topics: [topic] });
+facts.committed = offsets[0].partitions.reduce((sum, p) => sum + Math.max(0, Number(p.offset)), 0);
+const configs = await admin.describeConfigs({ resources: [{ type: 2, name: topic, configNames: ["retention.ms"] }], includeSynonyms: false });
+facts.retention = configs.resources[0].configEntries[0].configValue;
+facts.state = (await admin.describeGroups([group])).groups[0].state;
+facts.listed = (await admin.listGroups()).groups.some((g) => g.groupId === group);
+await admin.alterConfigs({ resources: [{ type: 2, name: topic, configEntries: [{ name: "segment.bytes", value: "100000000" }] }] });
+await admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] });
+await admin.deleteGroups([group]);
+facts.groupGone = !(await admin.listGroups()).groups.some((g) => g.groupId === group);
+await admin.deleteTopics({ topics: [topic] });
+for (let n = 0; n < 300 && (await admin.listTopics()).includes(topic); n++) {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
+facts.topicGone = !(await admin.listTopics()).includes(topic);
+await admin.disconnect();
+process.stdout.write(JSON.stringify({ records, facts }), () => process.exit(0));
