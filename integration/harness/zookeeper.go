@@ -3,12 +3,12 @@ package harness
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -88,17 +88,15 @@ func tryStartZooKeeper(dir string, tickMs int) (*ZooKeeper, error) {
 		proc.kill()
 		return nil, fmt.Errorf("ZooKeeper: %w\n%s", err, tail(proc.output.String(), 30))
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		if answer, err := z.FourLetterWord("ruok"); err == nil && answer == "imok" {
-			return z, nil
-		}
+	deadline := time.Now().Add(30 * time.Second)
+	for !stock.Serving(z.Addr) {
 		if time.Now().After(deadline) {
 			proc.kill()
-			return nil, fmt.Errorf("ZooKeeper does not answer ruok\n%s", tail(proc.output.String(), 30))
+			return nil, fmt.Errorf("ZooKeeper does not serve\n%s", tail(proc.output.String(), 30))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+	return z, nil
 }
 
 // Chroot is a connect string into a part of the tree that nobody else uses. The broker makes the node itself.
@@ -106,21 +104,22 @@ func (z *ZooKeeper) Chroot() string {
 	return fmt.Sprintf("%s/cluster-%d", z.Addr, z.chroots.Add(1))
 }
 
+// Pause stops the server's process until Resume: to a broker, an ensemble that does not answer.
+func (z *ZooKeeper) Pause(t testing.TB) { z.signal(t, syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (z *ZooKeeper) Resume(t testing.TB) { z.signal(t, syscall.SIGCONT) }
+
+func (z *ZooKeeper) signal(t testing.TB, sig syscall.Signal) {
+	t.Helper()
+	if err := z.proc.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // FourLetterWord sends one of ZooKeeper's administrative words (ruok, dump, stat, ...) and returns the answer.
 func (z *ZooKeeper) FourLetterWord(word string) (string, error) {
-	conn, err := net.DialTimeout("tcp", z.Addr, 5*time.Second)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
-		return "", err
-	}
-	if _, err := io.WriteString(conn, word); err != nil {
-		return "", err
-	}
-	answer, err := io.ReadAll(conn)
-	return string(answer), err
+	return stock.FourLetterWord(z.Addr, word)
 }
 
 // freePort finds a port that nobody listens on right now.

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -59,7 +60,7 @@ func run(gregor, data, brokerAddr, zookeeperAddr string) error {
 		return err
 	}
 	defer zookeeper.stop()
-	if err := zookeeper.await(ctx, zookeeperAddr); err != nil {
+	if err := zookeeper.await(ctx, func() bool { return stock.Serving(zookeeperAddr) }); err != nil {
 		return fmt.Errorf("ZooKeeper: %w", err)
 	}
 	broker, err := start(exec.Command(gregor, "server", properties))
@@ -67,7 +68,7 @@ func run(gregor, data, brokerAddr, zookeeperAddr string) error {
 		return err
 	}
 	defer broker.stop()
-	if err := broker.await(ctx, brokerAddr); err != nil {
+	if err := broker.await(ctx, func() bool { return accepts(brokerAddr) }); err != nil {
 		return fmt.Errorf("gregor: %w", err)
 	}
 	printHints(brokerAddr, zookeeperAddr, data)
@@ -138,24 +139,30 @@ func start(cmd *exec.Cmd) (*child, error) {
 	return c, nil
 }
 
-// await returns once something accepts connections at addr and the process still runs.
-func (c *child) await(ctx context.Context, addr string) error {
+// await returns once the process is ready, or says why it will not be.
+func (c *child) await(ctx context.Context, ready func() bool) error {
 	deadline := time.After(30 * time.Second)
-	for {
+	for !ready() {
 		select {
 		case <-c.done:
 			return fmt.Errorf("it ended: %v", c.cmd.ProcessState)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline:
-			return fmt.Errorf("nothing listens on %s", addr)
+			return errors.New("not ready after 30 seconds")
 		case <-time.After(50 * time.Millisecond):
 		}
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			return conn.Close()
-		}
 	}
+	return nil
+}
+
+// accepts says whether something accepts connections at addr.
+func accepts(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }
 
 // stop ends the process with SIGTERM, and with SIGKILL when that takes too long.
