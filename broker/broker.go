@@ -45,7 +45,10 @@ type Broker struct {
 	ctx    context.Context // ends when the broker stops serving
 	cancel context.CancelFunc
 	failed chan error // gets the reason when the broker cannot go on
-	stop   sync.Once
+
+	dirFailures chan dirFailure // room for every log directory, each of which fails once at most
+	workers     sync.WaitGroup
+	stop        sync.Once
 }
 
 // Failed delivers the reason when the broker cannot go on, such as that no log directory is left.

@@ -1,6 +1,9 @@
 package broker
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // Size classes of pooled buffers. A connection borrows one only while bytes of a request are on their way, so an idle connection
 // holds none, and bodies never live on the garbage-collected path of a warm broker.
@@ -39,7 +42,6 @@ type memoryPool struct {
 	mu        sync.Mutex
 	free      sync.Cond
 	available int64
-	closed    bool
 }
 
 // newMemoryPool returns nil, which never limits, for size <= 0.
@@ -52,16 +54,44 @@ func newMemoryPool(size int64) *memoryPool {
 	return p
 }
 
-func (p *memoryPool) acquire(n int) {
+// tryAcquire takes n bytes if anything is left.
+func (p *memoryPool) tryAcquire(n int) bool {
 	if p == nil {
-		return
+		return true
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.available <= 0 && !p.closed {
-		p.free.Wait()
+	return p.takeLocked(n)
+}
+
+func (p *memoryPool) takeLocked(n int) bool {
+	if p.available <= 0 {
+		return false
 	}
 	p.available -= int64(n)
+	return true
+}
+
+// acquire takes n bytes, waiting until anything is left. It returns false when ctx ends before.
+func (p *memoryPool) acquire(ctx context.Context, n int) bool {
+	if p == nil {
+		return true
+	}
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.free.Broadcast()
+	})
+	defer stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.takeLocked(n) {
+		if ctx.Err() != nil {
+			return false
+		}
+		p.free.Wait()
+	}
+	return true
 }
 
 func (p *memoryPool) release(n int) {
@@ -74,15 +104,4 @@ func (p *memoryPool) release(n int) {
 	if p.available > 0 {
 		p.free.Broadcast()
 	}
-}
-
-// close lets everyone through: the broker stops.
-func (p *memoryPool) close() {
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	p.free.Broadcast()
 }

@@ -34,7 +34,8 @@ type conn struct {
 	// The reader's own.
 	in       *buffer // bytes in.b[r:w] are read and not yet served; nil while there are none
 	r, w     int
-	wantSize int // buffer size that held the last frame
+	wantSize int // buffer size that would have held the last frame
+	charged  int // bytes of the memory pool that the frame being read or served holds
 	readFunc func(fd uintptr) bool
 	readErr  error
 	rq       request
@@ -85,6 +86,7 @@ func remoteIP(tcp *net.TCPConn) string {
 // serve runs the connection until it ends and releases all it held.
 func (c *conn) serve() {
 	err := c.readLoop()
+	c.b.memory.release(c.charged)
 	c.cancel()
 	c.mu.Lock()
 	c.mu.room.Broadcast()
@@ -108,14 +110,13 @@ func (c *conn) readLoop() (err error) {
 		}
 		c.lastActive.Store(c.ln.now.Load())
 		err = c.handle(frame)
-		c.b.memory.release(len(frame))
+		c.b.memory.release(c.charged)
+		c.charged = 0
 		switch {
 		case errors.Is(err, errSilent):
 			c.muted.Store(true)
-		case errors.Is(err, errClose):
-			c.drain()
-			return err
 		case err != nil:
+			c.drain()
 			return err
 		}
 	}
@@ -129,67 +130,81 @@ func (c *conn) survive(err *error) {
 	}
 }
 
-// drain lets answers of earlier requests out before the connection closes.
+// drain lets the answers of earlier requests out before the connection closes for what a later one did. Kafka reads a request only when
+// the one before it is answered.
 func (c *conn) drain() {
-	if c.writing.Load() {
-		return // what is parked may take long; Kafka drops it, too
-	}
+	c.writer.Wait()
 	_ = c.out.flush() // the connection closes either way
 }
 
-// nextFrame returns the bytes of the next request after its size field. They are valid until the next call.
+// nextFrame returns the bytes of the next request after its size field. They are valid until the next call. The frame is charged to the memory
+// pool as soon as its size is known.
 func (c *conn) nextFrame() ([]byte, error) {
-	need, charged := 4, false
+	need := 4
 	for {
-		if have := c.w - c.r; have >= need {
-			if charged {
+		if c.w-c.r >= need {
+			if need > 4 {
 				break
 			}
 			size := int32(binary.BigEndian.Uint32(c.in.b[c.r:]))
 			if size < 0 || size > c.b.maxRequestSize {
+				c.drain()
 				return nil, fmt.Errorf("invalid receive (size = %d not in 0..%d)", size, c.b.maxRequestSize)
 			}
-			need, charged = 4+int(size), true
-			if have >= need {
-				c.b.memory.acquire(int(size))
+			if err := c.charge(int(size)); err != nil {
+				return nil, err
+			}
+			need = 4 + int(size)
+			if size == 0 {
 				break
 			}
-			c.b.memory.acquire(int(size))
-			c.wantSize = max(bufferClasses[1], need)
 			continue
 		}
 		// About to wait for bytes: answers must not wait with us.
-		if !c.writing.Load() {
-			if err := c.out.flush(); err != nil {
-				return nil, err
-			}
+		if err := c.flushIdle(); err != nil {
+			return nil, err
 		}
 		if err := c.fill(need); err != nil {
 			return nil, err
 		}
 	}
+	c.wantSize = min(max(bufferClasses[1], need), bufferClasses[len(bufferClasses)-1])
 	frame := c.in.b[c.r+4 : c.r+need]
 	c.r += need
 	return frame, nil
 }
 
-// fill reads more bytes, making room for need bytes from r on.
+// charge takes the bytes of a frame out of the memory pool, waiting for others to give some back.
+func (c *conn) charge(size int) error {
+	if !c.b.memory.tryAcquire(size) {
+		if err := c.flushIdle(); err != nil {
+			return err
+		}
+		if !c.b.memory.acquire(c.ctx, size) {
+			return net.ErrClosed
+		}
+	}
+	c.charged = size
+	return nil
+}
+
+// flushIdle sends what the reader has answered itself.
+func (c *conn) flushIdle() error {
+	if c.writing.Load() {
+		return nil
+	}
+	return c.out.flush()
+}
+
+// fill reads more bytes, making room for them behind what is there. A buffer grows to the size a frame claims only as its bytes arrive, and
+// doubles at most, so that a size alone reserves no memory.
 func (c *conn) fill(need int) error {
 	if c.in != nil {
 		if c.r == c.w {
 			c.r, c.w = 0, 0
 		}
-		if len(c.in.b)-c.r < need || len(c.in.b) == c.w {
-			bigger := c.in
-			if len(c.in.b) < need {
-				bigger = getBuffer(need)
-			}
-			c.w = copy(bigger.b, c.in.b[c.r:c.w])
-			c.r = 0
-			if bigger != c.in {
-				c.in.release()
-				c.in = bigger
-			}
+		if c.w == len(c.in.b) || c.r > 0 && c.r+need > len(c.in.b) {
+			c.makeRoom(need)
 		}
 	}
 	c.readErr = nil
@@ -197,6 +212,20 @@ func (c *conn) fill(need int) error {
 		return err
 	}
 	return c.readErr
+}
+
+// makeRoom moves the unserved bytes to the start of the buffer, and to a larger one when that is full.
+func (c *conn) makeRoom(need int) {
+	bigger, have := c.in, c.w-c.r
+	if have == len(c.in.b) {
+		bigger = getBuffer(min(need, max(2*have, bufferClasses[1])))
+	}
+	c.w = copy(bigger.b, c.in.b[c.r:c.w])
+	c.r = 0
+	if bigger != c.in {
+		c.in.release()
+		c.in = bigger
+	}
 }
 
 // readOnce is called by the network poller whenever the socket may be readable. The buffer is borrowed only then, and given back when there was
@@ -291,10 +320,8 @@ func (c *conn) serveOther(body []byte) error {
 
 // enqueue hands an answer to the writer, starting it when none runs. It waits while the queue is full.
 func (c *conn) enqueue(p pending) error {
-	if !c.writing.Load() {
-		if err := c.out.flush(); err != nil {
-			return err
-		}
+	if err := c.flushIdle(); err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -153,19 +153,21 @@ func (c *conn) finishFetch(op *fetchOp, o *output) error {
 // wait parks until collect is satisfied or the deadline has passed.
 func (op *fetchOp) wait(c *conn) error {
 	w := replication.NewWaiter()
-	for i := range op.parts {
-		op.parts[i].p.Watch(w)
-	}
+	watched := make([]*replication.Partition, len(op.parts))
 	defer func() {
-		for i := range op.parts {
-			op.parts[i].p.Unwatch(w)
+		for _, p := range watched {
+			if p != nil {
+				p.Unwatch(w)
+			}
 		}
 	}()
 	timer := time.NewTimer(time.Until(op.deadline))
 	defer timer.Stop()
-	// What was appended between the first look and Watch has woken nobody: look again before waiting.
 	for !op.collect() {
 		op.dropRecords()
+		if op.rewatch(w, watched) {
+			continue // what was appended before has woken nobody: look again before waiting
+		}
 		select {
 		case <-w.C:
 		case <-timer.C:
@@ -176,6 +178,23 @@ func (op *fetchOp) wait(c *conn) error {
 		}
 	}
 	return nil
+}
+
+// rewatch makes w watch the replicas that the last collect found, and reports whether any of them is new: a topic may be deleted and made anew
+// while the fetch waits.
+func (op *fetchOp) rewatch(w *replication.Waiter, watched []*replication.Partition) (changed bool) {
+	for i := range op.parts {
+		p := op.parts[i].p
+		if p == watched[i] {
+			continue
+		}
+		if watched[i] != nil {
+			watched[i].Unwatch(w)
+		}
+		p.Watch(w)
+		watched[i], changed = p, true
+	}
+	return changed
 }
 
 // collect reads all partitions within the byte limits and reports whether the answer is due: enough bytes, an error, or a log to truncate.

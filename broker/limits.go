@@ -2,7 +2,6 @@ package broker
 
 import (
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -16,6 +15,7 @@ type connectionLimits struct {
 	cfg         *config.Store
 	interBroker string // this listener is never held up by the broker's total (KIP-402)
 	listeners   func() []*listener
+	stop        chan struct{} // closed by close
 
 	mu struct {
 		sync.Mutex
@@ -24,16 +24,18 @@ type connectionLimits struct {
 		perIP       map[string]int
 		perListener map[string]int
 		nextAccept  map[string]time.Time // listener, "" the broker: earliest moment of the next accept under the creation rate
+		overrides   map[string]int       // address: limit, as of the last refresh
 		closed      bool
 	}
 }
 
 func newConnectionLimits(cfg *config.Store, interBroker string, listeners func() []*listener) *connectionLimits {
-	q := &connectionLimits{cfg: cfg, interBroker: interBroker, listeners: listeners}
+	q := &connectionLimits{cfg: cfg, interBroker: interBroker, listeners: listeners, stop: make(chan struct{})}
 	q.mu.room.L = &q.mu
 	q.mu.perIP = make(map[string]int)
 	q.mu.perListener = make(map[string]int)
 	q.mu.nextAccept = make(map[string]time.Time)
+	q.refresh()
 	return q
 }
 
@@ -51,9 +53,10 @@ func (q *connectionLimits) admit(ln *listener, ip string) bool {
 		}
 		q.mu.room.Wait()
 	}
-	if q.mu.perIP[ip] >= q.perIPLimit(ip) {
+	if q.mu.perIP[ip] >= q.perIPLimitLocked(ip) {
 		q.mu.total--
 		q.mu.perListener[ln.name]--
+		q.mu.room.Broadcast() // another listener's acceptor may have waited for the place that was counted here
 		return false
 	}
 	q.mu.perIP[ip]++
@@ -92,10 +95,25 @@ func (q *connectionLimits) leave(ln *listener, ip string) {
 	q.mu.room.Broadcast()
 }
 
-// wake makes acceptors that wait look again, after limits changed.
-func (q *connectionLimits) wake() {
+// refresh takes over changed limits: host names among the overrides are resolved, and acceptors that wait look again.
+func (q *connectionLimits) refresh() {
+	overrides := make(map[string]int)
+	for host, limit := range q.cfg.ConnectionsPerIP() {
+		if ip := net.ParseIP(host); ip != nil {
+			overrides[ip.String()] = limit
+			continue
+		}
+		addrs, err := net.LookupHost(host)
+		if err != nil {
+			continue // a name that nobody can have is no limit for anybody
+		}
+		for _, addr := range addrs {
+			overrides[addr] = limit
+		}
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.mu.overrides = overrides
 	q.mu.room.Broadcast()
 }
 
@@ -103,7 +121,10 @@ func (q *connectionLimits) wake() {
 func (q *connectionLimits) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.mu.closed = true
+	if !q.mu.closed {
+		q.mu.closed = true
+		close(q.stop)
+	}
 	q.mu.room.Broadcast()
 }
 
@@ -127,7 +148,12 @@ func (q *connectionLimits) throttleLocked(listener string) {
 	}
 	if wait := until.Sub(now); wait > 0 {
 		q.mu.Unlock()
-		time.Sleep(wait)
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-q.stop:
+			timer.Stop()
+		}
 		q.mu.Lock()
 	}
 }
@@ -142,18 +168,10 @@ func (q *connectionLimits) limit(listener, key string) int {
 	return 1<<31 - 1
 }
 
-// perIPLimit is max.connections.per.ip unless max.connections.per.ip.overrides ("host:n,host:n") names the address.
-func (q *connectionLimits) perIPLimit(ip string) int {
-	for host, limit := range q.cfg.ConnectionsPerIP() {
-		if host == ip || net.ParseIP(host) == nil && resolvesTo(host, ip) {
-			return limit
-		}
+// perIPLimitLocked is max.connections.per.ip unless max.connections.per.ip.overrides ("host:n,host:n") names the address.
+func (q *connectionLimits) perIPLimitLocked(ip string) int {
+	if limit, ok := q.mu.overrides[ip]; ok {
+		return limit
 	}
 	return q.cfg.Int("max.connections.per.ip")
-}
-
-// resolvesTo reports whether a host name of an override stands for the address.
-func resolvesTo(host, ip string) bool {
-	addrs, err := net.LookupHost(host)
-	return err == nil && slices.Contains(addrs, ip)
 }

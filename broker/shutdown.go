@@ -41,7 +41,6 @@ func (b *Broker) abort() {
 func (b *Broker) close(clean bool) error {
 	b.cancel()
 	b.limits.close()
-	b.memory.close()
 	for _, ln := range b.listeners {
 		ln.close()
 	}
@@ -58,6 +57,7 @@ func (b *Broker) close(clean bool) error {
 	if b.zk != nil {
 		b.zk.Close()
 	}
+	b.workers.Wait()
 	return err
 }
 

@@ -21,7 +21,7 @@ import (
 // that was started is stopped again.
 func Start(cfg *config.Store, logs *logging.Registry) (*Broker, error) {
 	b := &Broker{
-		config: cfg, logging: logs, metadata: newMetadataCache(), failed: make(chan error, 1),
+		config: cfg, logging: logs, metadata: newMetadataCache(), failed: make(chan error, 1), dirFailures: make(chan dirFailure, len(cfg.LogDirs())),
 		memory:         newMemoryPool(cfg.Long("queued.max.request.bytes")),
 		maxRequestSize: int32(cfg.Int("socket.request.max.bytes")),
 		maxQueued:      cfg.Int("queued.max.requests"),
@@ -93,7 +93,7 @@ func (b *Broker) openLogs() error {
 		FlushSchedulerInterval:     ms("log.flush.scheduler.interval.ms"),
 		RecoveryThreadsPerDir:      b.config.Int("num.recovery.threads.per.data.dir"),
 		ProducerIDExpirationMs:     func() int64 { return b.config.Long("producer.id.expiration.ms") },
-		OnDirFailure:               b.dirFailed,
+		OnDirFailure:               func(dir string, err error) { b.dirFailures <- dirFailure{dir, err} },
 	})
 	if err != nil {
 		return err
@@ -145,24 +145,6 @@ func (b *Broker) settleIdentity() error {
 
 func (b *Broker) loadLogs() error { return b.logs.Load() }
 
-// dirFailed takes a failed log directory's partitions offline and tells the controller. A broker without a directory left stops.
-func (b *Broker) dirFailed(dir string, err error) {
-	go func() { // ZooKeeper may be away, and storage waits for its caller
-		if b.replicas != nil {
-			b.replicas.DirFailed(dir)
-		}
-		for _, d := range b.logs.Dirs() {
-			if d.Err == nil {
-				if err := b.zk.NotifyLogDirFailure(b.id); err != nil {
-					b.logging.Logger("kafka.server.ReplicaManager").Error("Cannot tell the controller of the failed log directory " + dir + ": " + err.Error())
-				}
-				return
-			}
-		}
-		b.fail(fmt.Errorf("shutdown broker because all log dirs have failed, %s last: %w", dir, err))
-	}()
-}
-
 func (b *Broker) bindListeners() error {
 	for _, l := range b.config.Listeners() {
 		ln, err := bind(b, l)
@@ -188,6 +170,7 @@ func (b *Broker) startReplicas() error {
 			}
 		},
 	})
+	b.workers.Go(b.handleDirFailures)
 	return nil
 }
 
@@ -276,7 +259,7 @@ func (b *Broker) follow() error {
 	if err := b.watchConfigs(b.ctx); err != nil {
 		return err
 	}
-	b.config.OnChange(func([]string) { b.limits.wake() })
+	b.config.OnChange(func([]string) { b.limits.refresh() })
 	b.refreshFeatures()
 	b.zk.OnSession(func() {
 		switch err := b.register(); {
