@@ -89,7 +89,7 @@ func (m *Manager) apply(topic string, id protocol.TopicID, s *kmsg.LeaderAndISRR
 			return protocol.InconsistentTopicID
 		}
 		if current := p.snapshot().leaderEpoch; s.LeaderEpoch <= current {
-			return m.sameOrOlderEpoch(p, id, s.LeaderEpoch, current)
+			return m.sameOrOlderEpoch(p, id, s, current)
 		}
 	}
 	if !slices.Contains(s.Replicas, m.cfg.BrokerID) {
@@ -115,12 +115,19 @@ func (m *Manager) apply(topic string, id protocol.TopicID, s *kmsg.LeaderAndISRR
 	return m.become(p, id, s)
 }
 
-// sameOrOlderEpoch answers a LeaderAndIsr that brings no newer leader epoch: only a missing topic id is taken from it.
-func (m *Manager) sameOrOlderEpoch(p *Partition, id protocol.TopicID, epoch, current int32) protocol.ErrorCode {
-	if epoch == current && !id.IsZero() && p.TopicID().IsZero() {
+// sameOrOlderEpoch answers a LeaderAndIsr that brings no newer leader epoch: only a missing topic id is taken from it. A controller that knows no ids may
+// repeat to a follower what it knows (a downgrade of the cluster).
+func (m *Manager) sameOrOlderEpoch(p *Partition, id protocol.TopicID, s *kmsg.LeaderAndISRRequestTopicPartition, current int32) protocol.ErrorCode {
+	known := p.TopicID()
+	switch {
+	case s.LeaderEpoch != current:
+		return protocol.StaleControllerEpoch
+	case !id.IsZero() && known.IsZero():
 		if err := p.log.SetTopicID(id); err != nil {
 			return protocol.KafkaStorageError
 		}
+		return protocol.None
+	case id.IsZero() && !known.IsZero() && s.Leader != m.cfg.BrokerID:
 		return protocol.None
 	}
 	return protocol.StaleControllerEpoch
