@@ -203,7 +203,9 @@ func (l *Log) writeLocked(b []byte, firstOffset, lastOffset, maxTimestamp int64)
 			return err
 		}
 	}
-	_, err := f.WriteAt(b, s.size.Load())
+	at := s.size.Load()
+	s.reserveAhead(f, at+int64(len(b)), int64(l.Config().SegmentBytes))
+	_, err := f.WriteAt(b, at)
 	return err
 }
 

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 )
 
 // segment is one .log file with its indexes. Its files open when first needed and close when the log and every reader
@@ -23,6 +21,7 @@ type segment struct {
 	bytesSinceIndex int64
 	firstTimestamp  int64 // largest timestamp of the first batch, which the age of the segment counts from; -1 unknown
 	createdMs       int64
+	reserved        int64 // disk blocks are taken up to here (reserve.go)
 
 	mu struct {
 		sync.Mutex
@@ -111,20 +110,6 @@ func (s *segment) open() (*os.File, error) {
 	}
 	s.mu.file, s.mu.absent = f, false
 	return f, nil
-}
-
-// preallocate reserves the disk blocks of a whole segment without changing the file's length, so that a crash leaves
-// no zeros behind. Not every file system can; then appends simply grow the file.
-func (s *segment) preallocate(bytes int64) error {
-	f, err := s.open()
-	if err != nil {
-		return err
-	}
-	err = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, bytes)
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
-		return nil
-	}
-	return err
 }
 
 // openIndexes opens both indexes, or builds them anew when one is missing or damaged. The caller holds a reference.
@@ -263,7 +248,8 @@ func (s *segment) largestTimestamp(interval int64) (timestamp, offset int64, err
 	return s.mu.max, s.mu.maxOffset, nil
 }
 
-// seal ends writing: the time index gets its last entry, and all entries go to the files.
+// seal ends writing: the time index gets its last entry, all entries go to the files, and blocks that were taken ahead go back. The
+// caller holds the log's lock.
 func (s *segment) seal() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -273,7 +259,11 @@ func (s *segment) seal() error {
 	if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
 		return err
 	}
-	return errors.Join(s.mu.index.write(), s.mu.times.write())
+	var err error
+	if s.mu.file != nil {
+		err = s.giveBack(s.mu.file)
+	}
+	return errors.Join(err, s.mu.index.write(), s.mu.times.write())
 }
 
 // flush makes the log file's bytes and both indexes durable. It runs outside the log's lock, on a reference.
