@@ -32,7 +32,10 @@ type Broker struct {
 	producerIDs  *producerIDs
 	sessions     *fetchSessions
 
-	listeners      []*listener
+	listening struct {
+		sync.Mutex
+		all []*listener
+	}
 	limits         *connectionLimits
 	memory         *memoryPool // queued.max.request.bytes
 	maxRequestSize int32       // socket.request.max.bytes
@@ -60,16 +63,6 @@ func (b *Broker) fail(err error) {
 	case b.failed <- err:
 	default:
 	}
-}
-
-// Addr is the bound address of a listener, by name; "" when there is none.
-func (b *Broker) Addr(listener string) string {
-	for _, ln := range b.listeners {
-		if ln.name == listener {
-			return ln.tcp.Addr().String()
-		}
-	}
-	return ""
 }
 
 // socketBuffer is a socket buffer size that was set explicitly; -1 leaves it to the operating system, as does the default.

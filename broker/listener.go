@@ -17,11 +17,12 @@ import (
 
 // listener is one bound listener and its connections.
 type listener struct {
-	b    *Broker
-	name string
-	log  *slog.Logger
-	tcp  *net.TCPListener
-	now  atomic.Int64 // coarse clock, ns: connections stamp themselves with it for connections.max.idle.ms
+	b          *Broker
+	name       string
+	configured config.Listener
+	log        *slog.Logger
+	tcp        *net.TCPListener
+	now        atomic.Int64 // coarse clock, ns: connections stamp themselves with it for connections.max.idle.ms
 
 	mu struct {
 		sync.Mutex
@@ -39,7 +40,7 @@ func bind(b *Broker, l config.Listener) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket server failed to bind to %s: %w", addr, err)
 	}
-	ln := &listener{b: b, name: l.Name, tcp: nl.(*net.TCPListener), stop: make(chan struct{}), log: b.logging.Logger("kafka.network.SocketServer")}
+	ln := &listener{b: b, name: l.Name, configured: l, tcp: nl.(*net.TCPListener), stop: make(chan struct{}), log: b.logging.Logger("kafka.network.SocketServer")}
 	ln.mu.conns = make(map[*conn]struct{})
 	ln.now.Store(time.Now().UnixNano())
 	if err := setBacklog(ln.tcp, b.config.Int("socket.listen.backlog.size")); err != nil {

@@ -41,7 +41,7 @@ func (b *Broker) abort() {
 func (b *Broker) close(clean bool) error {
 	b.cancel()
 	b.limits.close()
-	for _, ln := range b.listeners {
+	for _, ln := range b.bound() {
 		ln.close()
 	}
 	if b.groups != nil {

@@ -17,9 +17,9 @@ import (
 	"gregor/zk"
 )
 
-// Start brings a broker up, in the order of kafka-surface §2.11, and returns when all listeners serve requests. On an error everything
-// that was started is stopped again.
-func Start(cfg *config.Store, logs *logging.Registry) (*Broker, error) {
+// Start brings a broker up and returns when all listeners serve requests. On an error, also when ctx ends meanwhile, everything that was started is
+// stopped again. Once Start has returned, ctx has no meaning any more.
+func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Broker, error) {
 	b := &Broker{
 		config: cfg, logging: logs, metadata: newMetadataCache(), failed: make(chan error, 1), dirFailures: make(chan dirFailure, len(cfg.LogDirs())),
 		memory:         newMemoryPool(cfg.Long("queued.max.request.bytes")),
@@ -31,16 +31,25 @@ func Start(cfg *config.Store, logs *logging.Registry) (*Broker, error) {
 	b.epoch.Store(-1)
 	b.featureEpoch.Store(-1)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	b.limits = newConnectionLimits(cfg, cfg.InterBrokerListener(), func() []*listener { return b.listeners })
+	interruptible := context.AfterFunc(ctx, b.cancel)
+	b.limits = newConnectionLimits(cfg, cfg.InterBrokerListener(), b.bound)
 	for _, step := range []func() error{
 		b.connectZooKeeper, b.openLogs, b.startConfigs, b.loadLogs, b.bindListeners, b.startReplicas, b.startGroups, b.register, b.startController, b.follow,
 	} {
-		if err := step(); err != nil {
+		err := step()
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			b.abort()
 			return nil, err
 		}
 	}
-	for _, ln := range b.listeners {
+	if !interruptible() {
+		b.abort()
+		return nil, ctx.Err()
+	}
+	for _, ln := range b.bound() {
 		ln.start()
 	}
 	b.log("kafka.server.KafkaServer", fmt.Sprintf("[KafkaServer id=%d] started", b.id))
@@ -147,11 +156,9 @@ func (b *Broker) loadLogs() error { return b.logs.Load() }
 
 func (b *Broker) bindListeners() error {
 	for _, l := range b.config.Listeners() {
-		ln, err := bind(b, l)
-		if err != nil {
+		if _, err := b.listen(l); err != nil {
 			return err
 		}
-		b.listeners = append(b.listeners, ln)
 	}
 	return nil
 }
@@ -203,7 +210,7 @@ func (b *Broker) registration() zk.Broker {
 	}
 	for _, l := range b.config.AdvertisedListeners() {
 		port := l.Port
-		for _, ln := range b.listeners {
+		for _, ln := range b.bound() {
 			if ln.name == l.Name && port == 0 {
 				port = ln.port()
 			}
@@ -256,6 +263,7 @@ func (b *Broker) topicIDHint(topic string) (protocol.TopicID, bool) {
 
 // follow begins to react to what changes outside: configuration, sessions, features.
 func (b *Broker) follow() error {
+	b.config.OnChange(b.reconfigure)
 	if err := b.watchConfigs(b.ctx); err != nil {
 		return err
 	}

@@ -80,13 +80,15 @@ func configure(a arguments, logs *logging.Registry) (*config.Store, error) {
 	return cfg, nil
 }
 
-// serve starts the broker and stops it again. The first signal is a controlled shutdown, also while the broker is
-// still starting; the second ends the process at once.
+// serve starts the broker and stops it again. The first signal is a controlled shutdown, or the end of a start-up that is still
+// under way; the second ends the process at once.
 func serve(cfg *config.Store, logs *logging.Registry, signals <-chan os.Signal) int {
 	started := make(chan outcome, 1)
 	logs.Logger(serverLogger).Info("starting")
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
 	go func() {
-		b, err := broker.Start(cfg, logs)
+		b, err := broker.Start(ctx, cfg, logs)
 		started <- outcome{b, err}
 	}()
 	var o outcome
@@ -101,7 +103,11 @@ func serve(cfg *config.Store, logs *logging.Registry, signals <-chan os.Signal) 
 				return 1
 			}
 			asked = true
+			interrupt()
 		}
+	}
+	if o.err != nil && asked {
+		return 0 // nothing runs: what had been started is stopped again
 	}
 	if o.err != nil {
 		fatal(logs, serverLogger, "Fatal error during KafkaServer startup. Prepare to shutdown: "+o.err.Error())
