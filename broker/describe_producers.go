@@ -23,7 +23,7 @@ func describeProducers(b *Broker, _ *request, r *kmsg.DescribeProducersRequest) 
 				code = protocol.InvalidTopicException
 			}
 			rp.ErrorCode = int16(code)
-			if code == protocol.UnknownTopicOrPartition || code == protocol.InvalidTopicException {
+			if code == protocol.InvalidTopicException || !b.metadata.HasTopic(t.Topic) {
 				message := code.Message()
 				rp.ErrorMessage = &message
 			}

@@ -38,6 +38,7 @@ type fetchOp struct {
 	maxBytes int
 	deadline time.Time
 	session  *fetchSession // nil: sessionless
+	failed   bool          // the isolation level does not exist: Apache Kafka fails on it, in versions 7–12 for the request and each partition
 	full     bool          // every partition is in the answer, also an unchanged one
 	listener string
 	parts    []fetchPart
@@ -91,8 +92,11 @@ func (c *conn) serveFetch(body []byte) error {
 	limit := int(c.b.fetchMaxBytes)
 	op.maxBytes, op.minBytes = min(int(req.MaxBytes), limit), min(int(req.MinBytes), limit)
 	code, sessionID := c.b.sessions.begin(op, req)
-	if code == protocol.None && !op.knownIsolation() && h.Version >= 7 {
-		code, sessionID = protocol.UnknownServerError, req.SessionID // as Apache Kafka, which fails on it
+	if code == protocol.None && !op.knownIsolation() {
+		op.failed, op.session = true, nil
+		if h.Version >= 13 {
+			code, sessionID = protocol.UnknownServerError, req.SessionID
+		}
 	}
 	if code != protocol.None {
 		op.release()
@@ -230,7 +234,7 @@ func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) protocol
 	switch {
 	case op.replica >= 0 && !slices.Contains(part.p.Replicas(), op.replica):
 		return protocol.NotLeaderOrFollower
-	case !op.knownIsolation():
+	case op.failed:
 		part.null = true
 		return protocol.UnknownServerError
 	case maxBytes < 0:
@@ -240,7 +244,7 @@ func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) protocol
 		return protocol.UnsupportedCompressionType // KIP-110
 	}
 	ask := replication.Ask{
-		Offset: part.q.FetchOffset, CurrentLeaderEpoch: part.q.CurrentLeaderEpoch, LastFetchedEpoch: part.q.LastFetchedEpoch,
+		Offset: part.q.FetchOffset, CurrentLeaderEpoch: max(part.q.CurrentLeaderEpoch, -1), LastFetchedEpoch: max(part.q.LastFetchedEpoch, -1),
 		Isolation: op.isolation(), MaxBytes: maxBytes, MinOneBatch: minOne,
 	}
 	if err := part.p.Read(ask, &op.read); err != nil {
@@ -331,7 +335,11 @@ func (op *fetchOp) encode(o *output) error {
 		}
 	}
 	start, splicedBefore := len(o.buf), o.spliced
-	o.buf = protocol.AppendFetchResponseHeader(o.buf, op.header, 0, protocol.None, sessionID, topics)
+	code := protocol.None
+	if op.failed {
+		code = protocol.UnknownServerError
+	}
+	o.buf = protocol.AppendFetchResponseHeader(o.buf, op.header, 0, code, sessionID, topics)
 	for i := range op.parts {
 		part := &op.parts[i]
 		if op.startsTopic(i) {

@@ -172,8 +172,8 @@ func (c *conn) refuse(topic string, records []byte, a *protocol.ProducePartition
 		return errorCode(err)
 	}
 	switch codec := batch.Codec(); {
-	case codec > record.Zstd:
-		return protocol.UnknownServerError
+	case codec > record.Zstd && c.rq.header.Version < 7:
+		return protocol.UnknownServerError // later versions look at the codec only in the log, which refuses it
 	case codec == record.Zstd && c.rq.header.Version < 7:
 		return protocol.UnsupportedCompressionType
 	case batch.Transactional() && c.rq.header.Version >= 11:
