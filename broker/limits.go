@@ -117,13 +117,6 @@ func (q *connectionLimits) refresh() {
 	q.mu.room.Broadcast()
 }
 
-// wake makes acceptors that wait look again, after limits changed.
-func (q *connectionLimits) wake() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.mu.room.Broadcast()
-}
-
 // close lets every waiting acceptor go.
 func (q *connectionLimits) close() {
 	q.mu.Lock()

@@ -11,7 +11,7 @@ import (
 // reconfigure lets changed dynamic configuration (KIP-226) take effect where something runs that has taken the old value: listeners, what is advertised of them,
 // and limits that someone waits for. What is read at each use needs nothing here; topic configurations are TopicConfigs'.
 func (b *Broker) reconfigure(changed []string) {
-	b.limits.wake()
+	b.limits.refresh()
 	mentions := func(key string) bool { return slices.Contains(changed, key) }
 	if !mentions("listeners") && !mentions("advertised.listeners") && !mentions("listener.security.protocol.map") {
 		return
@@ -39,8 +39,8 @@ func (b *Broker) rebind() {
 	b.listening.Unlock()
 	for _, ln := range dropped {
 		log.Info(fmt.Sprintf("Closing listener %s on %s", ln.name, ln.tcp.Addr()))
-		ln.tcp.Close() // its port may be wanted by a new one
-		go ln.close()  // waits for its connections, of which one may have brought this change
+		ln.tcp.Close()         // its port may be wanted by a new one
+		b.workers.Go(ln.close) // waits for its connections, of which one may have brought this change
 	}
 	for _, l := range wanted {
 		if slices.ContainsFunc(kept, func(ln *listener) bool { return ln.configured == l }) {
@@ -70,6 +70,10 @@ func (b *Broker) listen(l config.Listener) (*listener, error) {
 	}
 	b.listening.Lock()
 	defer b.listening.Unlock()
+	if err := b.ctx.Err(); err != nil { // the broker stops, and has closed its listeners
+		ln.tcp.Close()
+		return nil, err
+	}
 	b.listening.all = append(b.listening.all, ln)
 	return ln, nil
 }
