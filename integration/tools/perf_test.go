@@ -1,6 +1,8 @@
 package tools
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 	"time"
@@ -19,7 +21,7 @@ func perfSteps(version, prefix string) []step {
 		bootstrap = "--bootstrap-server"
 	}
 	measured := []func(string) string{numbers}
-	return []step{
+	steps := []step{
 		{name: "create", tool: "topics", args: topicsFlag(version) + " --create --topic {t}perf --partitions 1 --replication-factor 1"},
 		awaitTopics(prefix, "perf"),
 		{name: "producer", tool: "producer-perf-test",
@@ -27,7 +29,6 @@ func perfSteps(version, prefix string) []step {
 			show: []func(string) string{lastLine, numbers}},
 		{name: "how many", tool: "get-offsets", args: list + "--topic {t}perf --time -1"},
 		{name: "consumer", tool: "consumer-perf-test", args: perfFlag + "--topic {t}perf --messages 5000 --timeout 20000", show: measured},
-		endToEnd(version, prefix),
 		{name: "verifiable producer", do: func(t *testing.T, s *side) string {
 			p := harness.StartTool(t, version, "verifiable-producer", bootstrap, s.broker.Addr, "--topic", prefix+"verify", "--max-messages", "20")
 			if code := p.Wait(60 * time.Second); code != 0 {
@@ -46,31 +47,44 @@ func perfSteps(version, prefix string) []step {
 			return ""
 		}},
 	}
+	return append(steps, endToEnd(version)...)
 }
 
-// endToEnd runs e2e-latency. The one of 2.0 races with itself: it sends its first record while its own consumer may not yet
-// have asked for the end of the topic, and then waits a minute for a record that it skipped. So it gets several attempts.
-func endToEnd(version, prefix string) step {
-	const percentiles = `Percentiles: 50th = \d+`
-	if version != "2.0.0" {
-		args := "{addr} {t}perf 50 1 100"
-		if version == "4.2.0" {
-			args = "--bootstrap-server {addr} --topic {t}perf --num-records 50 --producer-acks 1 --record-size 100"
-		}
-		return step{name: "end to end", tool: "e2e-latency", args: args, show: []func(string) string{numbers, without(`(?m)^N\tN\n`, "")}}
+// endToEnd runs e2e-latency; see TestEndToEndLatency20 for the one of 2.0.
+func endToEnd(version string) []step {
+	args := "{addr} {t}perf 50 1 100"
+	switch version {
+	case "2.0.0":
+		return nil
+	case "4.2.0":
+		args = "--bootstrap-server {addr} --topic {t}perf --num-records 50 --producer-acks 1 --record-size 100"
 	}
-	return step{name: "end to end", do: func(t *testing.T, s *side) string {
-		var err error
-		for range 8 {
-			p := harness.StartTool(t, version, "e2e-latency", s.broker.Addr, prefix+"perf", "50", "1", "100")
-			if err = p.TryOutput(percentiles, 7*time.Second); err == nil {
-				return ""
-			}
-			p.Kill()
+	return []step{{name: "end to end", tool: "e2e-latency", args: args, show: []func(string) string{numbers, without(`(?m)^N\tN\n`, "")}}}
+}
+
+// TestEndToEndLatency20 runs the tool of 2.0 by itself, because it races with itself: it sends its first record while its own
+// consumer may not have asked for the end of the topic yet, and then waits a minute for a record that it skipped. It has
+// several attempts; a broker that does not serve it fails them all.
+func TestEndToEndLatency20(t *testing.T) {
+	b := harness.StartBroker(t, harness.DefaultKind(), harness.SharedZooKeeper(t).Chroot())
+	b.CreateTopic("e2e", 1, nil)
+	// A consumer that keeps refreshing its metadata is more likely to have its connection to the leader open in time.
+	properties := filepath.Join(t.TempDir(), "client.properties")
+	if err := os.WriteFile(properties, []byte("metadata.max.age.ms=10\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	for range 12 {
+		p := harness.StartTool(t, "2.0.0", "e2e-latency", b.Addr, "e2e", "20", "1", "100", properties)
+		if err = p.TryOutput(`Avg latency: [\d.]+ ms\s+Percentiles: 50th = \d+`, 6*time.Second); err == nil {
+			break
 		}
+		p.Kill()
+	}
+	if err != nil {
 		t.Error(err)
-		return ""
-	}}
+	}
+	b.Stop()
 }
 
 func dumpSteps(version, prefix string) []step {
@@ -84,7 +98,9 @@ func dumpSteps(version, prefix string) []step {
 		{name: "keyed log", tool: "dump-log", args: "--deep-iteration --print-data-log --files " + file + ".log", show: dumped},
 		{name: "index", tool: "dump-log", args: "--index-sanity-check --files " + file + ".index"},
 		{name: "time index", tool: "dump-log", args: "--index-sanity-check --files " + file + ".timeindex"},
-		{name: "verify index", tool: "dump-log", args: "--verify-index-only --files " + file + ".index"},
+		// Apache Kafka has made the file at its full size beforehand; one that grows with its entries is empty without them.
+		{name: "verify index", tool: "dump-log", args: "--verify-index-only --files " + file + ".index",
+			show: []func(string) string{without(`.*index is empty\.\n`, "")}},
 		{name: "group offsets", do: func(t *testing.T, s *side) string {
 			var all string
 			for _, partition := range []string{"0", "1", "2", "3", "4"} {

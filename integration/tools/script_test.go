@@ -106,6 +106,23 @@ func lastLine(text string) string {
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
+// message masks the words of an error that a broker answered: they are each broker's own, the code behind them is compared
+// elsewhere.
+func message(text string) string { return spoken.ReplaceAllString(text, "$1 MESSAGE") }
+
+var spoken = regexp.MustCompile(`(Error while executing topic command :).*`)
+
+// configsInOrder sorts the list of configs in a description of topics: its order is that of a hash map.
+func configsInOrder(text string) string {
+	return configList.ReplaceAllStringFunc(text, func(list string) string {
+		configs := strings.Split(strings.TrimPrefix(list, "Configs: "), ",")
+		slices.Sort(configs)
+		return "Configs: " + strings.Join(configs, ",")
+	})
+}
+
+var configList = regexp.MustCompile(`Configs: \S+`)
+
 // without masks a pattern with one name.
 func without(pattern, name string) func(string) string {
 	compiled := regexp.MustCompile(pattern)

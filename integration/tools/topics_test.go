@@ -52,6 +52,14 @@ func topicsFlag(version string) string {
 	return "--bootstrap-server {addr}"
 }
 
+// spokenBy masks messages of brokers; those of a tool that works on ZooKeeper are the tool's own.
+func spokenBy(version string) []func(string) string {
+	if version == "2.0.0" {
+		return nil
+	}
+	return []func(string) string{message}
+}
+
 func topicSteps(version, prefix string) []step {
 	at := topicsFlag(version)
 	internal := without(`(?m)^__consumer_offsets.*\n`, "")
@@ -74,17 +82,17 @@ func topicSteps(version, prefix string) []step {
 		{name: "create again", tool: "topics", args: at + " --create --topic {t}one --partitions 1 --replication-factor 1", exit: 1},
 		{name: "create if not exists", tool: "topics", args: at + " --create --if-not-exists --topic {t}one --partitions 1 --replication-factor 1"},
 		{name: "create too many replicas", tool: "topics", args: at + " --create --topic {t}bad --partitions 1 --replication-factor 3", exit: 1},
-		{name: "create bad name", tool: "topics", args: at + " --create --topic {t}a/b --partitions 1 --replication-factor 1", exit: 1},
+		{name: "create bad name", tool: "topics", args: at + " --create --topic {t}a/b --partitions 1 --replication-factor 1", exit: 1, show: spokenBy(version)},
 		{name: "create bad config", tool: "topics", args: at + " --create --topic {t}bad --partitions 1 --replication-factor 1 --config retention.ms=x", exit: 1},
 		{name: "create assigned", tool: "topics", args: at + " --create --topic {t}assigned --replica-assignment 0,0"},
 		awaitTopics(prefix, "assigned"),
 		{name: "list", tool: "topics", args: at + " --list", show: []func(string) string{internal}},
-		{name: "describe", tool: "topics", args: at + " --describe --topic {t}three", show: []func(string) string{tidy}},
+		{name: "describe", tool: "topics", args: at + " --describe --topic {t}three", show: []func(string) string{tidy, configsInOrder}},
 		{name: "describe one", tool: "topics", args: at + " --describe --topic {t}one", show: []func(string) string{tidy}},
 		{name: "grow", tool: "topics", args: at + " --alter --topic {t}three --partitions 5"},
 		{name: "await growth", do: func(t *testing.T, s *side) string {
 			harness.Eventually(t, 30*time.Second, func() error {
-				describe := step{tool: "topics", args: "--bootstrap-server {addr} --describe --topic {t}three", show: []func(string) string{tidy}}
+				describe := step{tool: "topics", args: "--bootstrap-server {addr} --describe --topic {t}three", show: []func(string) string{tidy, configsInOrder}}
 				text, _ := s.run(t, "3.9.2", prefix, describe)
 				if strings.Contains(text, "Partition: 4 Leader: 0") {
 					return nil
@@ -93,8 +101,8 @@ func topicSteps(version, prefix string) []step {
 			})
 			return ""
 		}},
-		{name: "describe grown", tool: "topics", args: at + " --describe --topic {t}three", show: []func(string) string{tidy}},
-		{name: "shrink", tool: "topics", args: at + " --alter --topic {t}three --partitions 2", exit: 1},
+		{name: "describe grown", tool: "topics", args: at + " --describe --topic {t}three", show: []func(string) string{tidy, configsInOrder}},
+		{name: "shrink", tool: "topics", args: at + " --alter --topic {t}three --partitions 2", exit: 1, show: spokenBy(version)},
 		{name: "delete", tool: "topics", args: at + " --delete --topic {t}doomed"},
 		gone,
 		{name: "list after delete", tool: "topics", args: at + " --list", show: []func(string) string{internal}},
@@ -110,7 +118,7 @@ func topicSteps(version, prefix string) []step {
 	return append(steps,
 		step{name: "describe missing", tool: "topics", args: at + " --describe --topic {t}missing", exit: 1},
 		step{name: "describe unavailable", tool: "topics", args: at + " --describe --unavailable-partitions"},
-		step{name: "describe overridden", tool: "topics", args: at + " --describe --topics-with-overrides --topic {t}three", show: []func(string) string{tidy}},
+		step{name: "describe overridden", tool: "topics", args: at + " --describe --topics-with-overrides --topic {t}three", show: []func(string) string{tidy, configsInOrder}},
 	)
 }
 
