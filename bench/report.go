@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // results are the samples of every row and kind.
@@ -48,7 +50,7 @@ func (r *results) table(o options) string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | **%.2fx** | %d / %d |\n", w.title, show(s[apache], w.unit), show(s[gregor], w.unit), ratio, len(s[apache]), len(s[gregor]))
 	}
-	fmt.Fprintf(&b, "\nMedians (smallest–largest). A sample moves %d MB of record data (1 MB = 10^6 bytes); the first run of each shape in a session is thrown away.\n", o.megabyte)
+	fmt.Fprintf(&b, "\nMedians (smallest–largest). A sample moves %d MB of record data (1 MB = 10^6 bytes); runs before a shape has settled are thrown away. Load average at the end: %s.\n", o.megabyte, strings.TrimSpace(readSystem("/proc/loadavg")))
 	return b.String()
 }
 
@@ -73,8 +75,9 @@ func conditions(l *lab) string {
 		}
 	}
 	readAhead := "unknown"
-	if files, _ := filepath.Glob("/sys/block/*/queue/read_ahead_kb"); len(files) > 0 {
-		readAhead = first(files[0]) + " KiB"
+	var disk syscall.Stat_t
+	if err := syscall.Stat(l.dir, &disk); err == nil {
+		readAhead = first(fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(disk.Dev), unix.Minor(disk.Dev))) + " KiB"
 	}
 	filler := "none"
 	if info, err := os.Stat(l.filler); err == nil {

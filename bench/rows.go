@@ -93,42 +93,52 @@ func (l *lab) session(ctx context.Context, k kind, o options, out *results) erro
 	return nil
 }
 
-// load runs the rows with traffic. The first run of each shape is thrown away: the Java machine compiles while it lasts.
+// load runs the rows with traffic: first until the shape has settled, then the samples that count.
 func (l *lab) load(ctx context.Context, b *broker, o options, out *results) error {
-	warm := false
 	for _, r := range rows() {
 		if r.measure == nil || !o.wants(r.name) {
 			continue
 		}
-		if !warm {
-			if err := warmUp(ctx, b); err != nil {
-				return err
-			}
-			warm = true
+		if err := settle(ctx, b, o, r); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		for n := range o.samples + 1 {
+		for range o.samples {
 			v, err := r.measure(ctx, b, o, r)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
-			if n > 0 {
-				out.add(r.name, b.kind, v)
-				fmt.Printf("  %-12s %-8s %10.3f %s\n", r.name, b.kind, v, r.unit)
-			}
+			out.add(r.name, b.kind, v)
+			fmt.Printf("  %-12s %-8s %10.3f %s\n", r.name, b.kind, v, r.unit)
 		}
 	}
 	return nil
 }
 
-// warmUp produces for eight seconds what the first row produces.
-func warmUp(ctx context.Context, b *broker) error {
-	r := row{name: "warm-up", records: 15, size: recordSize, connections: 4, depth: 5}
-	p, err := newProducer(b, r)
-	if err != nil {
-		return err
+// A shape has settled when a run is at most settledWithin better than the one before. The Java machine compiles what runs often: the first
+// runs cost several times the later ones, and longer on a busy machine.
+const (
+	settledWithin = 0.07
+	settleRuns    = 12 // at most
+)
+
+// settle runs a shape, and throws the figures away, until they get no better.
+func settle(ctx context.Context, b *broker, o options, r row) error {
+	last := 0.0
+	for n := range settleRuns {
+		v, err := r.measure(ctx, b, o, r)
+		if err != nil {
+			return err
+		}
+		gain := (last - v) / max(last, 1e-9)
+		if r.more {
+			gain = (v - last) / max(v, 1e-9)
+		}
+		if n > 0 && gain < settledWithin {
+			return nil
+		}
+		last = v
 	}
-	_, err = p.runFor(ctx, 8*time.Second)
-	return err
+	return nil
 }
 
 func produceCPU(ctx context.Context, b *broker, o options, r row) (float64, error) {
