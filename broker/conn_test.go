@@ -77,7 +77,7 @@ func readCorrelation(t *testing.T, r io.Reader) int32 {
 	return int32(binary.BigEndian.Uint32(body))
 }
 
-func expectClosed(t *testing.T, c net.Conn) {
+func expectClosed(t testing.TB, c net.Conn) {
 	t.Helper()
 	if n, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, io.EOF) || n != 0 {
 		var ne net.Error

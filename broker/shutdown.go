@@ -12,6 +12,7 @@ import (
 
 	"gregor/protocol"
 	"gregor/protocol/peer"
+	"gregor/storage"
 )
 
 // Shutdown stops the broker in order: leadership moves away, no more requests, groups, the controller, logs flushed and marked clean, and last the
@@ -52,7 +53,11 @@ func (b *Broker) close(clean bool) error {
 	}
 	var err error
 	if b.logs != nil {
-		err = b.logs.Close(clean)
+		if err = b.logs.Close(clean); errors.Is(err, storage.ErrStorage) {
+			// Said when the directory failed, too; the others are closed in order.
+			b.logging.Logger("kafka.log.LogManager").Warn("Stopped with log directories that had failed: " + err.Error())
+			err = nil
+		}
 	}
 	if b.zk != nil {
 		b.zk.Close()

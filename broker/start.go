@@ -35,7 +35,7 @@ func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Bro
 	interruptible := context.AfterFunc(ctx, b.cancel)
 	b.limits = newConnectionLimits(cfg, cfg.InterBrokerListener(), b.bound)
 	for _, step := range []func() error{
-		b.connectZooKeeper, b.openLogs, b.startConfigs, b.loadLogs, b.bindListeners, b.startReplicas, b.startGroups, b.register, b.startController, b.follow,
+		b.connectZooKeeper, b.openLogs, b.startConfigs, b.loadLogs, b.bindListeners, b.startReplicas, b.startGroups, b.register, b.writeIdentity, b.startController, b.follow,
 	} {
 		err := step()
 		if err == nil {
@@ -87,7 +87,7 @@ func (b *Broker) connectZooKeeper() error {
 	return nil
 }
 
-// openLogs locks the log directories, settles who we are with meta.properties, and writes that down where it is missing.
+// openLogs locks the log directories and settles who we are with meta.properties.
 func (b *Broker) openLogs() error {
 	ms := func(key string) time.Duration { return time.Duration(b.config.Long(key)) * time.Millisecond }
 	var err error
@@ -108,10 +108,7 @@ func (b *Broker) openLogs() error {
 	if err != nil {
 		return err
 	}
-	if err := b.settleIdentity(); err != nil {
-		return err
-	}
-	return b.logs.WriteMeta(storage.MetaProperties{ClusterID: b.clusterID, BrokerID: b.id, Present: true})
+	return b.settleIdentity()
 }
 
 // settleIdentity finds the broker id, and checks it and the cluster's id against every meta.properties.
@@ -248,6 +245,12 @@ func (b *Broker) refuseCompany(before int64) error {
 		}
 	}
 	return nil
+}
+
+// writeIdentity writes meta.properties where it is missing. That comes after the registration, so that a start that fails leaves new directories to
+// whom they belong.
+func (b *Broker) writeIdentity() error {
+	return b.logs.WriteMeta(storage.MetaProperties{ClusterID: b.clusterID, BrokerID: b.id, Present: true})
 }
 
 func (b *Broker) startController() error {
