@@ -46,7 +46,7 @@ func (c *Client) newSession() error {
 			if err != nil {
 				return nil, err
 			}
-			return &watchedConn{Conn: conn, suspect: func() { c.watches.refire(s) }}, nil
+			return &watchedConn{Conn: conn, suspect: func() { c.watches.refire(s) }, patience: min(max(c.config.SessionTimeout/3, 2*time.Second), 10*time.Second)}, nil
 		}),
 		gozk.WithEventCallback(func(ev gozk.Event) { c.onEvent(s, ev) }),
 		gozk.WithMaxBufferSize(maxResponse),

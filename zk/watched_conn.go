@@ -3,6 +3,7 @@ package zk
 import (
 	"encoding/binary"
 	"net"
+	"time"
 )
 
 // watchedConn is a connection to a server that notices when go-zookeeper may have lost a watch. After a reconnect the
@@ -15,6 +16,23 @@ type watchedConn struct {
 
 	// Only the library's sending goroutine writes.
 	handshaken, others, restored bool
+
+	// A server that accepts but does not answer the handshake, as one does that is still starting, is given up after patience and tried again; the
+	// library itself would wait for more than six session timeouts.
+	patience time.Duration
+	greeted  bool
+}
+
+// SetReadDeadline is called by the library around the answer to the handshake, and later before each read.
+func (w *watchedConn) SetReadDeadline(t time.Time) error {
+	switch soonest := time.Now().Add(w.patience); {
+	case w.greeted:
+	case t.IsZero():
+		w.greeted = true
+	case t.After(soonest):
+		t = soonest
+	}
+	return w.Conn.SetReadDeadline(t)
 }
 
 // Opcodes of requests that carry no zxid into the library's state.
