@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 )
@@ -46,6 +47,9 @@ func (s *segment) startIndexes() error {
 		return nil
 	}
 	err := s.resetIndexesLocked()
+	if err == nil {
+		err = errors.Join(s.mu.index.write(), s.mu.times.write()) // Kafka's tools expect both files beside every .log
+	}
 	s.mu.indexed = err == nil
 	return err
 }
