@@ -107,6 +107,10 @@ func tryBroker(t testing.TB, zk *zktest.Server, props map[string]string) (*runni
 			t.Errorf("shutdown: %v", err)
 		}
 	})
+	eventually(t, "the controller's first metadata", func() bool {
+		_, _, known := r.metadata.Endpoint(r.id, cfg.InterBrokerListener())
+		return known
+	})
 	return r, nil
 }
 
