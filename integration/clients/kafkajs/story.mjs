@@ -16,6 +16,35 @@ await admin.createTopics({
   waitForLeaders: true,
 });
 
+// Both members share the partitions before there is anything to read: one that disconnects while it joins would stay in the group for a while.
+const records = [];
+const members = [kafka.consumer({ groupId: group }), kafka.consumer({ groupId: group })];
+const shares = members.map(() => 0);
+const all = (condition, what) =>
+  new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`${what}: ${records.length} records, shares ${shares}`)), 50000);
+    const timer = setInterval(() => {
+      if (condition()) {
+        clearTimeout(late);
+        clearInterval(timer);
+        resolve();
+      }
+    }, 20);
+  });
+for (const [i, member] of members.entries()) {
+  member.on(member.events.GROUP_JOIN, ({ payload }) => {
+    shares[i] = (payload.memberAssignment[topic] ?? []).length;
+  });
+  await member.connect();
+  await member.subscribe({ topic, fromBeginning: true });
+  await member.run({
+    eachMessage: async ({ partition, message }) => {
+      records.push([partition, Number(message.offset), message.key.toString(), message.value.toString(), message.headers.codec.toString()]);
+    },
+  });
+}
+await all(() => shares.every((n) => n > 0) && shares[0] + shares[1] === 3, "joining");
+
 for (const [name, compression] of Object.entries(codecs)) {
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
   await producer.connect();
@@ -27,28 +56,7 @@ for (const [name, compression] of Object.entries(codecs)) {
   await producer.disconnect();
 }
 
-const records = [];
-const members = [kafka.consumer({ groupId: group }), kafka.consumer({ groupId: group })];
-await new Promise((resolve, reject) => {
-  const late = setTimeout(() => reject(new Error(`received ${records.length} records`)), 50000);
-  for (const member of members) {
-    member
-      .connect()
-      .then(() => member.subscribe({ topic, fromBeginning: true }))
-      .then(() =>
-        member.run({
-          eachMessage: async ({ partition, message }) => {
-            records.push([partition, Number(message.offset), message.key.toString(), message.value.toString(), message.headers.codec.toString()]);
-            if (records.length >= total) {
-              clearTimeout(late);
-              resolve();
-            }
-          },
-        }),
-      )
-      .catch(reject);
-  }
-});
+await all(() => records.length >= total, "reading");
 await Promise.all(members.map((member) => member.disconnect())); // commits what was resolved
 
 const offsets = await admin.fetchOffsets({ groupId: group, topics: [topic] });
