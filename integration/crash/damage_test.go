@@ -22,6 +22,7 @@ const total = 300
 // TestDamage damages the files of a killed broker and says what must survive. All records were acknowledged and are in the
 // files; only damage to the log itself may take any away, and then only from the damaged batch on.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		damage  func(t *testing.T, dir string) // dir is the partition's folder, its parent the log directory

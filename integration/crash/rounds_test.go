@@ -42,6 +42,7 @@ func startTraffic(b *harness.Broker) *traffic {
 	ctx, cancel := context.WithCancel(context.Background())
 	tr := &traffic{
 		client: b.Client(kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(200),
+			kgo.MetadataMinAge(50*time.Millisecond), // else it looks for the restarted broker every few seconds only
 			kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.RecordPartitioner(kgo.RoundRobinPartitioner())),
 		stop: cancel, done: make(chan struct{}), acked: map[int]place{}, failed: map[int]error{},
 	}
@@ -135,6 +136,7 @@ func (tr *traffic) verify(t *testing.T, b *harness.Broker) {
 // TestKillRounds kills the broker fifty times in the middle of acknowledged traffic. The machine keeps running, so what the
 // operating system was given must all come back.
 func TestKillRounds(t *testing.T) {
+	t.Parallel()
 	rounds := 50
 	if harness.DefaultKind() == harness.Apache {
 		rounds = 4 // its starts take seconds; this only proves the test

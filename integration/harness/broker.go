@@ -69,7 +69,6 @@ func NewBroker(t testing.TB, kind Kind, connect string, settings ...string) *Bro
 		"listeners":                                "PLAINTEXT://" + b.Addr,
 		"log.dirs":                                 b.LogDir,
 		"zookeeper.connect":                        connect,
-		"zookeeper.session.timeout.ms":             "6000",
 		"offsets.topic.num.partitions":             "5",
 		"offsets.topic.replication.factor":         "1",
 		"transaction.state.log.num.partitions":     "5",

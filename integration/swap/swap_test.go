@@ -53,7 +53,7 @@ var codecs = map[string]kgo.CompressionCodec{
 }
 
 func swap(t *testing.T, order [3]harness.Kind, killed bool) {
-	b := harness.NewBroker(t, order[0], harness.SharedZooKeeper(t).Chroot())
+	b := harness.NewBroker(t, order[0], harness.SharedZooKeeper(t).Chroot(), "zookeeper.session.timeout.ms=6000")
 	h := &house{t: t, broker: b, written: map[string][]string{}, writers: map[string]*kgo.Client{}, ids: map[string]string{}}
 	for phase, kind := range order {
 		b.Kind = kind
