@@ -116,12 +116,12 @@ const (
 
 // swapStopReplica moves isKRaftController of a StopReplica body of version 4, which Kafka has before the controller epoch and kmsg v1.15 after
 // it. Towards kmsg it does so in a copy, away from it in place.
-func swapStopReplica(key, version int16, body []byte, to bool) []byte {
+func swapStopReplica(key, version int16, body []byte, towards bool) []byte {
 	const flag, epoch, end = 4, 5, 9 // in Kafka's order, behind the controller id
 	if key != keyStopReplica || version != 4 || len(body) < end {
 		return body
 	}
-	if to == toKmsg {
+	if towards {
 		body = bytes.Clone(body)
 		isKRaft := body[flag]
 		copy(body[flag:], body[epoch:end])

@@ -52,7 +52,7 @@ func TestProduceRequestAgreesWithKmsg(t *testing.T) {
 			}
 		}
 	}
-	if p.Topics != nil && len(p.Topics) > 0 {
+	if len(p.Topics) > 0 {
 		t.Error("after an error the request is not empty")
 	}
 }

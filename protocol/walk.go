@@ -124,18 +124,27 @@ func (w *walker) stringValue(f *field) {
 	}
 }
 
-func (w *walker) bytesValue(f *field) {
-	n := w.bytesLen()
-	if w.err != nil {
-		return
-	}
-	if n < 0 {
-		if !f.nullable.has(w.version) {
-			w.fail(errNull)
-			return
-		}
+// presentLen walks the length of bytes or of an array. ok is false when there is nothing behind it to walk: after an
+// error, and for a null, which is dealt with here.
+func (w *walker) presentLen(f *field) (n int, ok bool) {
+	n = w.bytesLen()
+	switch {
+	case w.err != nil:
+		return 0, false
+	case n >= 0:
+		return n, true
+	case !f.nullable.has(w.version):
+		w.fail(errNull)
+	default:
 		w.odd = w.odd || n < -1
 		w.writeBytesLen(-1)
+	}
+	return 0, false
+}
+
+func (w *walker) bytesValue(f *field) {
+	n, ok := w.presentLen(f)
+	if !ok {
 		return
 	}
 	b := w.span(n)
@@ -146,17 +155,8 @@ func (w *walker) bytesValue(f *field) {
 }
 
 func (w *walker) arrayOf(f *field) {
-	n := w.bytesLen()
-	if w.err != nil {
-		return
-	}
-	if n < 0 {
-		if !f.nullable.has(w.version) {
-			w.fail(errNull)
-			return
-		}
-		w.odd = w.odd || n < -1
-		w.writeBytesLen(-1)
+	n, ok := w.presentLen(f)
+	if !ok {
 		return
 	}
 	if n > w.remaining() {

@@ -61,6 +61,8 @@ type generator struct {
 	present bool // the next value is not to be a default: defaults of tags are not written
 }
 
+func (g *generator) int8(v int8) { g.out = append(g.out, byte(v)) }
+
 func (g *generator) structure(fields []*field) {
 	for _, f := range fields {
 		if f.tag < 0 && f.versions.has(g.version) {

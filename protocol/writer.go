@@ -12,7 +12,6 @@ type writer struct {
 	flexible bool
 }
 
-func (w *writer) int8(v int8)   { w.out = append(w.out, byte(v)) }
 func (w *writer) int16(v int16) { w.out = binary.BigEndian.AppendUint16(w.out, uint16(v)) }
 func (w *writer) int32(v int32) { w.out = binary.BigEndian.AppendUint32(w.out, uint32(v)) }
 func (w *writer) int64(v int64) { w.out = binary.BigEndian.AppendUint64(w.out, uint64(v)) }
