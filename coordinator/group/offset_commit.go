@@ -19,16 +19,15 @@ func (c *Coordinator) OffsetCommit(ctx context.Context, r *kmsg.OffsetCommitRequ
 
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	resp.Version = r.Version
-	answered := make(map[protocol.TopicPartition]struct{}, len(offsets)+len(tooLarge))
+	answered := make(partitionSet, len(offsets)+len(tooLarge))
 	for _, t := range r.Topics {
 		rt := kmsg.NewOffsetCommitResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
 			tp := protocol.TopicPartition{Topic: t.Topic, Partition: p.Partition}
-			if _, twice := answered[tp]; twice {
+			if !answered.add(tp) {
 				continue
 			}
-			answered[tp] = struct{}{}
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
 			rp.Partition, rp.ErrorCode = p.Partition, int16(code)
 			if _, refused := tooLarge[tp]; refused && code == protocol.None {
@@ -70,7 +69,7 @@ func (c *Coordinator) offsetCommit(ctx context.Context, r *kmsg.OffsetCommitRequ
 
 // commitOffsets reads the offsets of a request, one per partition (the last one counts), and those whose metadata is too
 // large.
-func (c *Coordinator) commitOffsets(r *kmsg.OffsetCommitRequest) (offsets []partitionOffset, tooLarge map[protocol.TopicPartition]struct{}) {
+func (c *Coordinator) commitOffsets(r *kmsg.OffsetCommitRequest) (offsets []partitionOffset, tooLarge partitionSet) {
 	now := c.now()
 	index := map[protocol.TopicPartition]int{}
 	for _, t := range r.Topics {
@@ -106,7 +105,7 @@ func (c *Coordinator) commitOffsets(r *kmsg.OffsetCommitRequest) (offsets []part
 			continue
 		}
 		if tooLarge == nil {
-			tooLarge = map[protocol.TopicPartition]struct{}{}
+			tooLarge = partitionSet{}
 		}
 		tooLarge[o.tp] = struct{}{}
 	}

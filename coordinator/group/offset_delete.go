@@ -48,16 +48,15 @@ func (c *Coordinator) OffsetDelete(ctx context.Context, r *kmsg.OffsetDeleteRequ
 
 // deletedOffsets answers for every partition once, and leaves topics without partitions out.
 func deletedOffsets(topics []kmsg.OffsetDeleteRequestTopic, subscribed map[string]struct{}) (list []kmsg.OffsetDeleteResponseTopic) {
-	answered := map[protocol.TopicPartition]struct{}{}
+	answered := partitionSet{}
 	for _, t := range topics {
 		rt := kmsg.NewOffsetDeleteResponseTopic()
 		rt.Topic = t.Topic
 		for _, p := range t.Partitions {
 			tp := protocol.TopicPartition{Topic: t.Topic, Partition: p.Partition}
-			if _, twice := answered[tp]; twice {
+			if !answered.add(tp) {
 				continue
 			}
-			answered[tp] = struct{}{}
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
 			rp.Partition = p.Partition
 			if _, used := subscribed[t.Topic]; used {

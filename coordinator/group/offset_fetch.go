@@ -66,15 +66,14 @@ func (c *Coordinator) fetchGroup(id string, topics []kmsg.OffsetFetchRequestGrou
 	if topics == nil && g != nil {
 		topics = g.committedTopics()
 	}
-	answered := map[protocol.TopicPartition]struct{}{}
+	answered := partitionSet{}
 	index := map[string]int{} // of the topic in the answer
 	for _, t := range topics {
 		for _, p := range t.Partitions {
 			tp := protocol.TopicPartition{Topic: t.Topic, Partition: p}
-			if _, twice := answered[tp]; twice {
+			if !answered.add(tp) {
 				continue
 			}
-			answered[tp] = struct{}{}
 			i, exists := index[t.Topic]
 			if !exists {
 				i = len(resp.Topics)

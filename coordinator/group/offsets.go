@@ -6,6 +6,19 @@ import (
 	"gregor/protocol"
 )
 
+// partitionSet is a set of partitions. With one, an answer names each partition once, as Kafka's do, however often the
+// request did.
+type partitionSet map[protocol.TopicPartition]struct{}
+
+// add reports whether tp is new.
+func (s partitionSet) add(tp protocol.TopicPartition) bool {
+	if _, ok := s[tp]; ok {
+		return false
+	}
+	s[tp] = struct{}{}
+	return true
+}
+
 // committed is an offset that a group committed for a partition.
 type committed struct {
 	offset      int64
