@@ -14,9 +14,6 @@ import (
 	"gregor/storage"
 )
 
-// offsetsTopic is the topic that keeps consumer groups.
-const offsetsTopic = "__consumer_offsets"
-
 // client is who sent the request, as the group coordinator keeps it.
 func (rq *request) client() group.Client { return group.Client{ID: rq.header.ClientID, Host: rq.host} }
 
@@ -25,7 +22,7 @@ type groupLog struct{ b *Broker }
 
 // Partitions is the topic's partition count, or the configured one while it does not exist.
 func (l groupLog) Partitions() int32 {
-	if n := l.b.metadata.PartitionCount(offsetsTopic); n > 0 {
+	if n := l.b.metadata.PartitionCount(groupMetadataTopic); n > 0 {
 		return n
 	}
 	return int32(l.b.config.Int("offsets.topic.num.partitions"))
@@ -33,7 +30,7 @@ func (l groupLog) Partitions() int32 {
 
 // Append writes one batch with offsets.commit.required.acks and waits until it is committed.
 func (l groupLog) Append(ctx context.Context, partition int32, batch record.Batch) error {
-	p, code := l.b.leader(protocol.TopicPartition{Topic: offsetsTopic, Partition: partition}, -1)
+	p, code := l.b.leader(protocol.TopicPartition{Topic: groupMetadataTopic, Partition: partition}, -1)
 	if code != protocol.None {
 		return code
 	}
@@ -55,7 +52,7 @@ func (l groupLog) Append(ctx context.Context, partition int32, batch record.Batc
 
 // Load reads all batches of a partition from its log start to its log end.
 func (l groupLog) Load(ctx context.Context, partition int32, fn func(record.Batch) error) error {
-	p, code := l.b.leader(protocol.TopicPartition{Topic: offsetsTopic, Partition: partition}, -1)
+	p, code := l.b.leader(protocol.TopicPartition{Topic: groupMetadataTopic, Partition: partition}, -1)
 	if code != protocol.None {
 		return code
 	}

@@ -165,12 +165,12 @@ func (b *Broker) startReplicas() error {
 	b.replicas = replication.NewManager(replication.Config{
 		BrokerID: b.id, BrokerEpoch: b.epoch.Load, Logs: b.logs, Logger: b.logging.Logger,
 		OnLeader: func(tp protocol.TopicPartition, epoch int32) {
-			if tp.Topic == offsetsTopic {
+			if tp.Topic == groupMetadataTopic {
 				b.groups.Elected(tp.Partition, epoch)
 			}
 		},
 		OnFollower: func(tp protocol.TopicPartition, epoch int32) {
-			if tp.Topic == offsetsTopic {
+			if tp.Topic == groupMetadataTopic {
 				b.groups.Resigned(tp.Partition, epoch)
 			}
 		},
