@@ -80,6 +80,8 @@ func (l *Log) recoverSegment(s *segment, next int64, state *producerState) (end 
 			return next, true, err
 		}
 		s.size.Store(good)
+	} else if err := f.Truncate(good); err != nil { // gives back blocks that were taken ahead (reserve.go)
+		return next, false, err
 	}
 	if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
 		return next, false, err
