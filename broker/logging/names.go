@@ -2,10 +2,11 @@ package logging
 
 import "strings"
 
-// BrokerLoggers are the loggers that an Apache Kafka 3.9 broker on ZooKeeper has once it has started. Tools and
+// BrokerLoggers are the loggers that an Apache Kafka 3.9 broker on ZooKeeper has once it has started, and those that its log4j.properties names. Tools and
 // runbooks set their levels by name, so they exist here from the start, too, also those under which gregor has nothing
 // to say.
 var BrokerLoggers = strings.Fields(`
+	kafka kafka.controller org.apache.kafka org.apache.zookeeper
 	kafka.authorizer.logger kafka.cluster.Partition kafka.common.ZkNodeChangeNotificationListener
 	kafka.controller.ControllerChannelManager kafka.controller.KafkaController kafka.controller.RequestSendThread
 	kafka.controller.TopicDeletionManager kafka.controller.ZkPartitionStateMachine kafka.controller.ZkReplicaStateMachine
