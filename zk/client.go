@@ -105,13 +105,6 @@ func (c *Client) SessionID() int64 {
 	return c.mu.current.id
 }
 
-// Connected reports whether a server holds our session right now.
-func (c *Client) Connected() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.mu.current != nil && c.mu.current.connected
-}
-
 // Close ends the session, so that its ephemerals go at once. Waiting operations return ErrClosed.
 func (c *Client) Close() {
 	c.mu.Lock()

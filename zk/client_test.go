@@ -453,21 +453,6 @@ func TestConfigChanges(t *testing.T) {
 	}
 }
 
-func TestWatchController(t *testing.T) {
-	s, c := start(t)
-	ids := make(chan int32, 10)
-	if err := c.WatchController(t.Context(), func(id int32) { ids <- id }); err != nil {
-		t.Fatal(err)
-	}
-	if id := receive(t, ids, "the state at start"); id != -1 {
-		t.Errorf("controller %d", id)
-	}
-	s.Put("/controller", zk.EncodeController(4, 1))
-	if id := receive(t, ids, "the election"); id != 4 {
-		t.Errorf("controller %d", id)
-	}
-}
-
 // TestCloseWakesWaiters: operations that wait for a server end with Close.
 func TestCloseWakesWaiters(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -22,13 +22,13 @@ var configKinds = []string{"topics", "brokers", "clients", "users", "ips"}
 // When more time than a notification lives has passed without a look, every entity is reported.
 func (c *Client) WatchConfigChanges(ctx context.Context, fn func(kind, name string)) error {
 	w := &configWatcher{client: c, fn: fn, last: -1, lastLook: time.Now()}
-	return c.follow(ctx, ConfigChangesPath, WatchChildren, w.look)
+	return c.followChildren(ctx, ConfigChangesPath, w.look)
 }
 
-// follow runs look on a goroutine of its own: now, and after every change of path, until ctx ends.
-func (c *Client) follow(ctx context.Context, path string, kind WatchKind, look func() error) error {
+// followChildren runs look on a goroutine of its own: now, and whenever a child of path comes or goes, until ctx ends.
+func (c *Client) followChildren(ctx context.Context, path string, look func() error) error {
 	changed := make(chan struct{}, 1)
-	cancel, err := c.Watch(path, kind, func() {
+	cancel, err := c.Watch(path, WatchChildren, func() {
 		select {
 		case changed <- struct{}{}:
 		default:

@@ -29,18 +29,6 @@ func (c *Client) Controller() (id int32, err error) {
 	return DecodeController(data)
 }
 
-// WatchController calls fn with the controller's id (-1 none) now and after every change, on one goroutine, until ctx
-// ends. It returns when the watch is armed.
-func (c *Client) WatchController(ctx context.Context, fn func(id int32)) error {
-	return c.follow(ctx, ControllerPath, WatchData, func() error {
-		id, err := c.Controller()
-		if err == nil {
-			fn(id)
-		}
-		return err
-	})
-}
-
 // ControllerEpoch reads /controller_epoch, 0 when there was no controller yet.
 func (c *Client) ControllerEpoch() (int32, error) {
 	data, stat, err := c.getOrNil(ControllerEpochPath)

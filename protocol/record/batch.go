@@ -91,9 +91,6 @@ func (b Batch) LastOffset() int64 { return b.BaseOffset() + int64(b.LastOffsetDe
 // PartitionLeaderEpoch is the epoch of the leader that appended the batch; -1 as a client sends it.
 func (b Batch) PartitionLeaderEpoch() int32 { return b.int32(leaderEpochAt) }
 
-// Magic is the message format: 2 for every Batch of Split.
-func (b Batch) Magic() int8 { return int8(b[magicAt]) }
-
 // CRC is the stored checksum.
 func (b Batch) CRC() uint32 { return binary.BigEndian.Uint32(b[crcAt:]) }
 
