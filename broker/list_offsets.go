@@ -102,7 +102,9 @@ func (b *Broker) listOffset(r *kmsg.ListOffsetsRequest, tp protocol.TopicPartiti
 		found.LeaderEpoch = log.EpochForOffset(found.Offset)
 	case latestTieredTimestamp:
 	case maxTimestamp:
-		found, err = log.OffsetOfMaxTimestamp()
+		if found, err = log.OffsetOfMaxTimestamp(); found.Offset >= maxOffset {
+			found = storage.TimestampOffset{Timestamp: -1, Offset: -1, LeaderEpoch: -1} // no consumer can see it yet
+		}
 	default:
 		found, err = log.OffsetForTimestamp(q.Timestamp, maxOffset)
 	}
