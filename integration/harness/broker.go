@@ -69,6 +69,7 @@ func NewBroker(t testing.TB, kind Kind, connect string, settings ...string) *Bro
 		"listeners":                                "PLAINTEXT://" + b.Addr,
 		"log.dirs":                                 b.LogDir,
 		"zookeeper.connect":                        connect,
+		"log.cleaner.dedupe.buffer.size":           "8388608", // Apache Kafka allocates it whole, twice over during a reconfiguration
 		"offsets.topic.num.partitions":             "5",
 		"offsets.topic.replication.factor":         "1",
 		"transaction.state.log.num.partitions":     "5",

@@ -96,11 +96,6 @@ func dumpSteps(version, prefix string) []step {
 	return []step{
 		{name: "log", tool: "dump-log", args: "--deep-iteration --print-data-log --files {logs}/{t}one-0/00000000000000000000.log", show: dumped},
 		{name: "keyed log", tool: "dump-log", args: "--deep-iteration --print-data-log --files " + file + ".log", show: dumped},
-		{name: "index", tool: "dump-log", args: "--index-sanity-check --files " + file + ".index"},
-		{name: "time index", tool: "dump-log", args: "--index-sanity-check --files " + file + ".timeindex"},
-		// Apache Kafka has made the file at its full size beforehand; one that grows with its entries is empty without them.
-		{name: "verify index", tool: "dump-log", args: "--verify-index-only --files " + file + ".index",
-			show: []func(string) string{without(`.*index is empty\.\n`, "")}},
 		{name: "group offsets", do: func(t *testing.T, s *side) string {
 			var all string
 			for _, partition := range []string{"0", "1", "2", "3", "4"} {
@@ -117,6 +112,18 @@ func dumpSteps(version, prefix string) []step {
 			}
 			return ""
 		}},
+	}
+}
+
+// indexSteps look at the indexes of a stopped broker: while it runs, Apache Kafka's own are files at full size, whose unused
+// end the tool takes for corrupt entries.
+func indexSteps() []step {
+	file := "{logs}/{t}perf-0/00000000000000000000" // a log that is large enough for entries
+	return []step{
+		{name: "index", tool: "dump-log", args: "--index-sanity-check --files " + file + ".index"},
+		{name: "time index", tool: "dump-log", args: "--index-sanity-check --files " + file + ".timeindex"},
+		{name: "verify index", tool: "dump-log", args: "--verify-index-only --files " + file + ".index"},
+		{name: "verify time index", tool: "dump-log", args: "--verify-index-only --files " + file + ".timeindex"},
 	}
 }
 
