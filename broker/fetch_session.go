@@ -239,7 +239,7 @@ func (c *cachedPartition) news(part *fetchPart) bool {
 		c.logStartOffset, tell = part.resp.LogStartOffset, true
 	}
 	if part.resp.ErrorCode != protocol.None {
-		c.highWatermark, tell = -1, true // so that recovery is told, too
+		tell = true // and as its watermark is -1, the end of the error is news, too
 	}
 	if part.resp.DivergingEpoch != nil {
 		tell = true

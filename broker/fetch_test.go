@@ -74,6 +74,21 @@ func TestLongPoll(t *testing.T) {
 	}
 }
 
+// An append at any moment of a fetch's way to its wait is not missed.
+func TestLongPollMeetsAppend(t *testing.T) {
+	r := startBroker(t, nil)
+	r.createTopic("t", 1)
+	c, producer := r.dial(), r.dial()
+	for offset := range int64(500) {
+		fetch, produce := longPoll("t", 1, offset, 1), produceTo("t", 0, 1, values("x"))
+		fetched, produced := c.send(fetch), producer.send(produce)
+		if p := c.receive(fetch, fetched).(*kmsg.FetchResponse).Topics[0].Partitions[0]; len(p.RecordBatches) == 0 {
+			t.Fatalf("nothing at offset %d: %+v", offset, p)
+		}
+		producer.receive(produce, produced)
+	}
+}
+
 // min bytes are waited for over several appends, and the time limit ends the wait with what is there.
 func TestMinBytes(t *testing.T) {
 	r := startBroker(t, nil)

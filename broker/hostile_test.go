@@ -183,15 +183,17 @@ func longClientID(n int) []byte {
 	return b
 }
 
-// Sizes that nothing comes of: many connections that claim the largest frame and send little reserve little.
+// Sizes that nothing comes of: connections that claim the largest frame reserve no more than what they send is worth.
 func TestClaimedSizes(t *testing.T) {
 	r := startBroker(t, nil)
 	v := newVictim(r)
 	check := watchMemory(t, maxGrowth)
-	for range 200 {
-		c := r.dial()
-		if _, err := c.Write([]byte{0x06, 0x40, 0, 0, 0, 3, 0, 0, 0, 0, 0, 1}); err != nil {
-			t.Fatal(err)
+	for range 40 {
+		for _, sent := range []int{8, 140 << 10} {
+			c := r.dial()
+			if _, err := c.Write(append([]byte{0x06, 0x40, 0, 0}, make([]byte, sent)...)); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	for range 10 {

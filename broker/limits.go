@@ -45,8 +45,6 @@ func (q *connectionLimits) admit(ln *listener, ip string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.throttleLocked(ln.name)
-	q.mu.total++
-	q.mu.perListener[ln.name]++
 	for !q.mu.closed && q.fullLocked(ln.name) {
 		if q.makeRoomLocked(ln.name) {
 			break
@@ -54,24 +52,23 @@ func (q *connectionLimits) admit(ln *listener, ip string) bool {
 		q.mu.room.Wait()
 	}
 	if q.mu.perIP[ip] >= q.perIPLimitLocked(ip) {
-		q.mu.total--
-		q.mu.perListener[ln.name]--
-		q.mu.room.Broadcast() // another listener's acceptor may have waited for the place that was counted here
 		return false
 	}
+	q.mu.total++
+	q.mu.perListener[ln.name]++
 	q.mu.perIP[ip]++
 	return true
 }
 
-// fullLocked reports whether the newest connection of a listener, already counted, is one too many.
+// fullLocked reports whether a listener has no room for one more connection. Those that wait are not counted.
 func (q *connectionLimits) fullLocked(listener string) bool {
-	return q.mu.perListener[listener] > q.limit(listener, "max.connections") || q.mu.total > q.cfg.Int("max.connections")
+	return q.mu.perListener[listener] >= q.limit(listener, "max.connections") || q.mu.total >= q.cfg.Int("max.connections")
 }
 
 // makeRoomLocked lets a connection of the inter-broker listener in although the broker is full, at the expense of the idlest one of another
 // listener. A broker with one listener has nothing to protect.
 func (q *connectionLimits) makeRoomLocked(listener string) bool {
-	if listener != q.interBroker || q.mu.perListener[listener] > q.limit(listener, "max.connections") {
+	if listener != q.interBroker || q.mu.perListener[listener] >= q.limit(listener, "max.connections") {
 		return false
 	}
 	for _, other := range q.listeners() {
