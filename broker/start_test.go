@@ -65,9 +65,7 @@ func TestStopAndStartAgain(t *testing.T) {
 	if got := recordValues(t, resp.Topics[0].Partitions[2].RecordBatches); fmt.Sprint(got) != "[0:a 1:b]" {
 		t.Errorf("after a restart: %v", got)
 	}
-	if again, _ := r.metadata.TopicName(id); again != "t" {
-		t.Errorf("the topic id is lost: %q", again)
-	}
+	eventually(t, "the topic's id in the metadata", func() bool { name, _ := r.metadata.TopicName(id); return name == "t" })
 }
 
 // What a start settles about identity: each case is a change of log directory or configuration before a second start.
