@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"gregor/protocol"
 )
@@ -53,13 +50,6 @@ type conn struct {
 		room  sync.Cond
 	}
 	writer sync.WaitGroup
-}
-
-// pending is an answer that has not been written yet. finish appends it and may wait; when it is nil, ready is the whole answer.
-type pending struct {
-	finish func(o *output) error
-	ready  []byte
-	bytes  int
 }
 
 func newConn(b *Broker, ln *listener, tcp *net.TCPConn) (*conn, error) {
@@ -137,126 +127,6 @@ func (c *conn) drain() {
 	_ = c.out.flush() // the connection closes either way
 }
 
-// nextFrame returns the bytes of the next request after its size field. They are valid until the next call. The frame is charged to the memory
-// pool as soon as its size is known.
-func (c *conn) nextFrame() ([]byte, error) {
-	need := 4
-	for {
-		if c.w-c.r >= need {
-			if need > 4 {
-				break
-			}
-			size := int32(binary.BigEndian.Uint32(c.in.b[c.r:]))
-			if size < 0 || size > c.b.maxRequestSize {
-				c.drain()
-				return nil, fmt.Errorf("invalid receive (size = %d not in 0..%d)", size, c.b.maxRequestSize)
-			}
-			if err := c.charge(int(size)); err != nil {
-				return nil, err
-			}
-			need = 4 + int(size)
-			if size == 0 {
-				break
-			}
-			continue
-		}
-		// About to wait for bytes: answers must not wait with us.
-		if err := c.flushIdle(); err != nil {
-			return nil, err
-		}
-		if err := c.fill(need); err != nil {
-			return nil, err
-		}
-	}
-	c.wantSize = min(max(bufferClasses[1], need), bufferClasses[len(bufferClasses)-1])
-	frame := c.in.b[c.r+4 : c.r+need]
-	c.r += need
-	return frame, nil
-}
-
-// charge takes the bytes of a frame out of the memory pool, waiting for others to give some back.
-func (c *conn) charge(size int) error {
-	if !c.b.memory.tryAcquire(size) {
-		if err := c.flushIdle(); err != nil {
-			return err
-		}
-		if !c.b.memory.acquire(c.ctx, size) {
-			return net.ErrClosed
-		}
-	}
-	c.charged = size
-	return nil
-}
-
-// flushIdle sends what the reader has answered itself.
-func (c *conn) flushIdle() error {
-	if c.writing.Load() {
-		return nil
-	}
-	return c.out.flush()
-}
-
-// fill reads more bytes, making room for them behind what is there. A buffer grows to the size a frame claims only as its bytes arrive, and
-// doubles at most, so that a size alone reserves no memory.
-func (c *conn) fill(need int) error {
-	if c.in != nil {
-		if c.r == c.w {
-			c.r, c.w = 0, 0
-		}
-		if c.w == len(c.in.b) || c.r > 0 && c.r+need > len(c.in.b) {
-			c.makeRoom(need)
-		}
-	}
-	c.readErr = nil
-	if err := c.raw.Read(c.readFunc); err != nil {
-		return err
-	}
-	return c.readErr
-}
-
-// makeRoom moves the unserved bytes to the start of the buffer, and to a larger one when that is full.
-func (c *conn) makeRoom(need int) {
-	bigger, have := c.in, c.w-c.r
-	if have == len(c.in.b) {
-		bigger = getBuffer(min(need, max(2*have, bufferClasses[1])))
-	}
-	c.w = copy(bigger.b, c.in.b[c.r:c.w])
-	c.r = 0
-	if bigger != c.in {
-		c.in.release()
-		c.in = bigger
-	}
-}
-
-// readOnce is called by the network poller whenever the socket may be readable. The buffer is borrowed only then, and given back when there was
-// nothing after all.
-func (c *conn) readOnce(fd uintptr) bool {
-	if c.in == nil {
-		c.in = getBuffer(c.wantSize)
-		c.r, c.w = 0, 0
-	}
-	for {
-		n, err := unix.Read(int(fd), c.in.b[c.w:])
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.EAGAIN:
-			if c.r == c.w {
-				c.in.release()
-				c.in = nil
-			}
-			return false
-		case err != nil:
-			c.readErr = err
-		case n == 0:
-			c.readErr = io.EOF
-		default:
-			c.w += n
-		}
-		return true
-	}
-}
-
 // handle serves one frame.
 func (c *conn) handle(frame []byte) error {
 	if c.muted.Load() {
@@ -316,109 +186,4 @@ func (c *conn) serveOther(body []byte) error {
 		o.buf = protocol.AppendResponse(o.buf, rq.header, resp)
 		return nil
 	}})
-}
-
-// enqueue hands an answer to the writer, starting it when none runs. It waits while the queue is full.
-func (c *conn) enqueue(p pending) error {
-	if err := c.flushIdle(); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for (len(c.mu.queue) >= c.b.maxQueued || c.mu.bytes > int(c.b.maxRequestSize)) && c.ctx.Err() == nil {
-		c.mu.room.Wait()
-	}
-	if err := c.ctx.Err(); err != nil {
-		return net.ErrClosed
-	}
-	c.mu.queue = append(c.mu.queue, p)
-	c.mu.bytes += p.bytes
-	if !c.writing.Load() {
-		c.writing.Store(true)
-		c.writer.Add(1)
-		go c.writeLoop()
-	}
-	return nil
-}
-
-// writeLoop answers what is queued, in order, until nothing is. It runs while the reader takes in further requests.
-func (c *conn) writeLoop() {
-	defer c.writer.Done()
-	o := output{tcp: c.tcp, raw: c.raw}
-	defer o.discard()
-	var bug error
-	defer func() {
-		if bug != nil {
-			c.fail()
-		}
-	}()
-	defer c.survive(&bug)
-	for {
-		p, ok := c.next(&o)
-		if !ok {
-			return
-		}
-		var err error
-		if p.finish == nil {
-			o.grab()
-			o.buf = append(o.buf, p.ready...)
-		} else {
-			// The answer may be long in coming: what is ready goes first.
-			if err = o.flush(); err == nil {
-				err = p.finish(&o)
-			}
-		}
-		if err == nil && o.pending() > bufferClasses[1] {
-			err = o.flush()
-		}
-		if err != nil {
-			c.fail()
-			return
-		}
-		c.lastActive.Store(c.ln.now.Load())
-	}
-}
-
-// next takes the head of the queue. When there is none it flushes, and ends the writer if there still is none: from then on the reader answers itself.
-func (c *conn) next(o *output) (pending, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.mu.queue) == 0 {
-		c.mu.Unlock()
-		err := o.flush()
-		c.mu.Lock()
-		if err != nil {
-			c.failLocked()
-			return pending{}, false
-		}
-	}
-	if c.muted.Load() {
-		c.mu.queue = nil
-	}
-	if len(c.mu.queue) == 0 || c.ctx.Err() != nil {
-		c.writing.Store(false)
-		return pending{}, false
-	}
-	p := c.mu.queue[0]
-	c.mu.queue[0] = pending{}
-	c.mu.queue = c.mu.queue[1:]
-	if len(c.mu.queue) == 0 {
-		c.mu.queue = nil
-	}
-	c.mu.bytes -= p.bytes
-	c.mu.room.Signal()
-	return p, true
-}
-
-// fail closes the connection from the writer: the reader then ends, too.
-func (c *conn) fail() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.failLocked()
-}
-
-func (c *conn) failLocked() {
-	c.cancel()
-	c.tcp.Close()
-	c.mu.room.Broadcast()
 }

@@ -1,0 +1,130 @@
+package broker
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+
+	"golang.org/x/sys/unix"
+)
+
+// nextFrame returns the bytes of the next request after its size field. They are valid until the next call. The frame is charged to the memory
+// pool as soon as its size is known.
+func (c *conn) nextFrame() ([]byte, error) {
+	need := 4
+	for {
+		if c.w-c.r >= need {
+			if need > 4 {
+				break
+			}
+			size := int32(binary.BigEndian.Uint32(c.in.b[c.r:]))
+			if size < 0 || size > c.b.maxRequestSize {
+				c.drain()
+				return nil, fmt.Errorf("invalid receive (size = %d not in 0..%d)", size, c.b.maxRequestSize)
+			}
+			if err := c.charge(int(size)); err != nil {
+				return nil, err
+			}
+			need = 4 + int(size)
+			if size == 0 {
+				break
+			}
+			continue
+		}
+		// About to wait for bytes: answers must not wait with us.
+		if err := c.flushIdle(); err != nil {
+			return nil, err
+		}
+		if err := c.fill(need); err != nil {
+			return nil, err
+		}
+	}
+	c.wantSize = min(max(bufferClasses[1], need), bufferClasses[len(bufferClasses)-1])
+	frame := c.in.b[c.r+4 : c.r+need]
+	c.r += need
+	return frame, nil
+}
+
+// charge takes the bytes of a frame out of the memory pool, waiting for others to give some back.
+func (c *conn) charge(size int) error {
+	if !c.b.memory.tryAcquire(size) {
+		if err := c.flushIdle(); err != nil {
+			return err
+		}
+		if !c.b.memory.acquire(c.ctx, size) {
+			return net.ErrClosed
+		}
+	}
+	c.charged = size
+	return nil
+}
+
+// flushIdle sends what the reader has answered itself.
+func (c *conn) flushIdle() error {
+	if c.writing.Load() {
+		return nil
+	}
+	return c.out.flush()
+}
+
+// fill reads more bytes, making room for them behind what is there. A buffer grows to the size a frame claims only as its bytes arrive, and
+// doubles at most, so that a size alone reserves no memory.
+func (c *conn) fill(need int) error {
+	if c.in != nil {
+		if c.r == c.w {
+			c.r, c.w = 0, 0
+		}
+		if c.w == len(c.in.b) || c.r > 0 && c.r+need > len(c.in.b) {
+			c.makeRoom(need)
+		}
+	}
+	c.readErr = nil
+	if err := c.raw.Read(c.readFunc); err != nil {
+		return err
+	}
+	return c.readErr
+}
+
+// makeRoom moves the unserved bytes to the start of the buffer, and to a larger one when that is full.
+func (c *conn) makeRoom(need int) {
+	bigger, have := c.in, c.w-c.r
+	if have == len(c.in.b) {
+		bigger = getBuffer(min(need, max(2*have, bufferClasses[1])))
+	}
+	c.w = copy(bigger.b, c.in.b[c.r:c.w])
+	c.r = 0
+	if bigger != c.in {
+		c.in.release()
+		c.in = bigger
+	}
+}
+
+// readOnce is called by the network poller whenever the socket may be readable. The buffer is borrowed only then, and given back when there was
+// nothing after all.
+func (c *conn) readOnce(fd uintptr) bool {
+	if c.in == nil {
+		c.in = getBuffer(c.wantSize)
+		c.r, c.w = 0, 0
+	}
+	for {
+		n, err := unix.Read(int(fd), c.in.b[c.w:])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN:
+			if c.r == c.w {
+				c.in.release()
+				c.in = nil
+			}
+			return false
+		case err != nil:
+			c.readErr = err
+		case n == 0:
+			c.readErr = io.EOF
+		default:
+			c.w += n
+		}
+		return true
+	}
+}
