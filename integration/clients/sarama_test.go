@@ -129,9 +129,10 @@ func saramaAdmin(t *testing.T, admin sarama.ClusterAdmin, version sarama.KafkaVe
 	if sum != total {
 		t.Errorf("committed %d, want %d", sum, total)
 	}
-	entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: "sarama", ConfigNames: []string{"retention.ms"}})
-	if err != nil || len(entries) != 1 || entries[0].Value != "3600000" {
-		t.Errorf("config: %v %+v", err, entries)
+	resource := &sarama.ConfigResource{Type: sarama.TopicResource, Name: "sarama", ConfigNames: []string{"retention.ms"}}
+	configs, err := admin.DescribeConfigs([]*sarama.ConfigResource{resource}, sarama.DescribeConfigsOptions{})
+	if err != nil || len(configs) != 1 || len(configs[0].Configs) != 1 || configs[0].Configs[0].Value != "3600000" {
+		t.Errorf("config: %v %+v", err, configs)
 	}
 	segment := "100000000"
 	if err := admin.AlterConfig(sarama.TopicResource, "sarama", map[string]*string{"segment.bytes": &segment}, false); err != nil {
