@@ -98,7 +98,6 @@ func (c *conn) readLoop() (err error) {
 		if err != nil {
 			return err
 		}
-		c.lastActive.Store(c.ln.now.Load())
 		err = c.handle(frame)
 		c.b.memory.release(c.charged)
 		c.charged = 0

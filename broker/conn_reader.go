@@ -124,6 +124,7 @@ func (c *conn) readOnce(fd uintptr) bool {
 			c.readErr = io.EOF
 		default:
 			c.w += n
+			c.lastActive.Store(c.ln.now.Load()) // a slow upload is not idle
 		}
 		return true
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"gregor/broker/config"
@@ -53,8 +54,17 @@ func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Bro
 	for _, ln := range b.bound() {
 		ln.start()
 	}
+	b.awaitMetadata()
 	b.log("kafka.server.KafkaServer", fmt.Sprintf("[KafkaServer id=%d] started", b.id))
 	return b, nil
+}
+
+// awaitMetadata lets the controller's first UpdateMetadata come in, so that who waits for the line "started" finds a broker that knows its cluster: a topic
+// created before that would find no broker alive. A cluster that has no controller just now holds the start up for a few seconds only.
+func (b *Broker) awaitMetadata() {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	b.metadata.Await(ctx, func() bool { return slices.Contains(b.metadata.AliveBrokers(), b.id) })
 }
 
 func (b *Broker) log(logger, message string) { b.logging.Logger(logger).Info(message) }
