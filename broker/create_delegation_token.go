@@ -22,6 +22,9 @@ func createDelegationToken(_ *Broker, _ *request, r *kmsg.CreateDelegationTokenR
 	resp := responseTo[*kmsg.CreateDelegationTokenResponse](r)
 	resp.ErrorCode = int16(protocol.DelegationTokenRequestNotAllowed)
 	resp.PrincipalType, resp.PrincipalName = anonymousType, anonymousName
+	if r.OwnerPrincipalType != nil && r.OwnerPrincipalName != nil && *r.OwnerPrincipalName != "" {
+		resp.PrincipalType, resp.PrincipalName = *r.OwnerPrincipalType, *r.OwnerPrincipalName
+	}
 	resp.TokenRequesterPrincipalType, resp.TokenRequesterPrincipalName = anonymousType, anonymousName
 	resp.IssueTimestamp, resp.ExpiryTimestamp, resp.MaxTimestamp = -1, -1, -1
 	return resp, nil

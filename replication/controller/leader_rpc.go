@@ -70,8 +70,15 @@ func requested(r *kmsg.ElectLeadersRequest) []protocol.TopicPartition {
 
 func refuseElections(r *kmsg.ElectLeadersRequest, resp *kmsg.ElectLeadersResponse, code protocol.ErrorCode) *kmsg.ElectLeadersResponse {
 	resp.ErrorCode = int16(code)
-	for _, tp := range requested(r) {
-		appendElection(resp, electionResult{tp, &refusal{code: code}})
+	for _, t := range r.Topics {
+		rt := kmsg.NewElectLeadersResponseTopic()
+		rt.Topic = t.Topic
+		for _, index := range t.Partitions {
+			p := kmsg.NewElectLeadersResponseTopicPartition()
+			p.Partition, p.ErrorCode = index, int16(code)
+			rt.Partitions = append(rt.Partitions, p)
+		}
+		resp.Topics = append(resp.Topics, rt)
 	}
 	return resp
 }
