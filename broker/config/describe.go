@@ -25,10 +25,18 @@ type Entry struct {
 	Doc       string
 }
 
+// settled is the configuration after a change that is under way has reached all who are told of it (OnChange), so that nobody is shown a value that is not
+// in force yet. OnChange functions must not ask for it.
+func (s *Store) settled() *snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current.Load()
+}
+
 // DescribeBroker lists this broker's keys by name: all that Kafka documents, and whatever else server.properties or a
 // dynamic layer sets (ConfigHelper.createBrokerConfigEntry).
 func (s *Store) DescribeBroker() []Entry {
-	c := s.current.Load()
+	c := s.settled()
 	all := maps.Clone(c.originals)
 	for _, name := range brokerNames {
 		if key := brokerIndex[name]; !key.Internal && key.Scope != DynamicOnly {
@@ -48,7 +56,7 @@ func (s *Store) DescribeBroker() []Entry {
 
 // DescribeBrokerDefault lists what /config/brokers/<default> sets.
 func (s *Store) DescribeBrokerDefault() []Entry {
-	c := s.current.Load()
+	c := s.settled()
 	entries := make([]Entry, 0, len(c.dynamicDefault))
 	for _, name := range slices.Sorted(maps.Keys(c.dynamicDefault)) {
 		from := slices.DeleteFunc(c.brokerSynonyms(name), func(s Synonym) bool { return s.Source != SourceDynamicDefaultBroker })

@@ -126,7 +126,7 @@ func integerValue(n int64) value { return value{integer: n, text: strconv.Format
 // DescribeTopic lists a topic's keys by name, and whatever else its znode holds. A topic key's synonyms are its own
 // override and those of the broker key behind it (ConfigHelper.createTopicConfigEntry).
 func (s *Store) DescribeTopic(overrides map[string]string) []Entry {
-	c := s.current.Load()
+	c := s.settled()
 	entries := make([]Entry, 0, len(topicNames)+len(overrides))
 	for _, name := range topicNames {
 		key := topicIndex[name]
