@@ -25,7 +25,7 @@ func (s *session) rawFrame(label string, b []byte) {
 	s.close()
 	c := s.connection()
 	c.sendBytes(b)
-	id, after, o := c.receive(600 * time.Millisecond)
+	id, after, o := c.receive(2 * time.Second)
 	s.log.add(entry{s.label(label), o, map[string]string{"answer": fmt.Sprintf("%d %x", id, after)}})
 	s.close()
 }
