@@ -30,6 +30,8 @@ type options struct {
 	fillGB   int      // GiB of a file that is read before every session, so that page cache comes from pages the machine has at hand
 	write    string   // Markdown file to write the table into
 	dir      string   // where data goes; default: a temporary folder
+
+	congestion string // TCP congestion control for the run; "": the kernel's
 }
 
 func main() {
@@ -41,10 +43,19 @@ func main() {
 	flag.IntVar(&o.megabyte, "mb", 600, "megabytes of record data that a sample moves")
 	flag.IntVar(&o.fillGB, "fill", 0, "GiB of a file to keep in the page cache and read before each session")
 	flag.StringVar(&o.write, "write", "", "write the result into this Markdown file")
+	flag.StringVar(&o.congestion, "congestion", "", "TCP congestion control for the whole run, such as reno, in a network namespace of its own (needs root, and a control that tcp_allowed_congestion_control lists)")
 	flag.StringVar(&o.dir, "dir", "", "folder for data (default: a temporary one)")
 	flag.Parse()
 	if rows != "" {
 		o.rows = strings.Split(rows, ",")
+	}
+	if o.congestion != "" {
+		if done, err := withCongestionControl(o.congestion); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		} else if done {
+			return
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
