@@ -19,7 +19,7 @@ type request struct {
 	conn     *conn
 }
 
-// errClose makes the connection close without an answer; errSilent leaves the request unanswered and the connection open (§1.11 "Never answered").
+// errClose makes the connection close without an answer; errSilent leaves the request unanswered and the connection open, as Apache Kafka does where its handler fails while it makes the answer.
 var (
 	errClose  = errors.New("connection is to be closed")
 	errSilent = errors.New("request is never answered")

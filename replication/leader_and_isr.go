@@ -10,7 +10,7 @@ import (
 	"gregor/storage"
 )
 
-// fence checks a controller request's epochs (kafka-surface §3.12): a request for an earlier life of this broker, or of an earlier
+// fence checks a controller request's epochs (KIP-380): a request for an earlier life of this broker, or of an earlier
 // controller, is refused as a whole; a newer controller epoch is remembered.
 func (m *Manager) fence(controllerEpoch int32, brokerEpoch int64) protocol.ErrorCode {
 	if brokerEpoch != -1 && brokerEpoch < m.cfg.BrokerEpoch() {
