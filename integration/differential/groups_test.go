@@ -289,11 +289,12 @@ func staticMembers(s *session) {
 func groupFull(s *session) {
 	s.coordinatorReady()
 	var others []*session
-	for i := range 5 {
+	// During a rebalance those count who wait for its end: the first member does not, so there is room for five beside it.
+	for i := range 6 {
 		o := s.in("member %d", i).another()
 		others = append(others, o)
 		r := join(3, "full", "")
-		r.RebalanceTimeoutMillis = 60_000 // the group stays full while the sixth knocks, however slow the machine
+		r.SessionTimeoutMillis, r.RebalanceTimeoutMillis = 60_000, 60_000 // the group stays full while another knocks, however slow the machine
 		if i == 0 {
 			o.joined("first", r)
 			continue
@@ -304,7 +305,7 @@ func groupFull(s *session) {
 			return len(g) == 1 && len(g[0].Members) == i+1
 		})
 	}
-	s.in("sixth").do("join", join(3, "full", ""))
+	s.in("one more").do("join", join(3, "full", ""))
 	s.do("join v9", join(9, "full", ""))
 	for _, o := range others {
 		o.close()

@@ -33,11 +33,11 @@ func TestStockTools(t *testing.T) {
 			}
 		})
 	}
-	t.Run("indexes of stopped brokers", func(t *testing.T) {
+	t.Run("files of stopped brokers", func(t *testing.T) {
 		apache.broker.Stop()
 		subject.broker.Stop()
 		for _, version := range []string{"3.9.2", "4.2.0"} {
-			runScript(t, version, "v392-", apache, subject, indexSteps())
+			runScript(t, version, "v392-", apache, subject, append(indexSteps(), groupOffsetsStep(version)))
 		}
 	})
 }
