@@ -49,7 +49,7 @@ func hotBroker(t *testing.T) *Broker {
 	})
 	nothing := func(protocol.TopicPartition, int32) {}
 	b.replicas = replication.NewManager(replication.Config{
-		BrokerEpoch: func() int64 { return 1 }, Logs: b.logs, Logger: b.logging.Logger, OnLeader: nothing, OnFollower: nothing,
+		BrokerEpoch: func() int64 { return 1 }, Logs: replication.OnDisk(b.logs), Logger: b.logging.Logger, OnLeader: nothing, OnFollower: nothing,
 	})
 	lead(t, b, "hot", 0, []int32{0})
 	return b

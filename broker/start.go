@@ -173,7 +173,7 @@ func (b *Broker) bindListeners() error {
 
 func (b *Broker) startReplicas() error {
 	b.replicas = replication.NewManager(replication.Config{
-		BrokerID: b.id, BrokerEpoch: b.epoch.Load, Logs: b.logs, Logger: b.logging.Logger,
+		BrokerID: b.id, BrokerEpoch: b.epoch.Load, Logs: replication.OnDisk(b.logs), Logger: b.logging.Logger,
 		OnLeader: func(tp protocol.TopicPartition, epoch int32) {
 			if tp.Topic == groupMetadataTopic {
 				b.groups.Elected(tp.Partition, epoch)

@@ -35,6 +35,7 @@ var (
 type replica struct {
 	*Manager
 	t      testing.TB
+	disk   *storage.Manager
 	cfg    storage.ManagerConfig
 	failed chan string // directories
 
@@ -62,7 +63,7 @@ func newReplica(t testing.TB, dirs int, minISR int32) *replica {
 		r.cfg.Dirs = append(r.cfg.Dirs, filepath.Join(root, strconv.Itoa(i)))
 	}
 	r.open()
-	t.Cleanup(func() { r.Manager.cfg.Logs.Close(false) })
+	t.Cleanup(func() { r.disk.Close(false) })
 	return r
 }
 
@@ -82,8 +83,9 @@ func (r *replica) open() {
 			r.moves = append(r.moves, sign+tp.String()+"@"+strconv.Itoa(int(epoch)))
 		}
 	}
+	r.disk = logs
 	r.Manager = NewManager(Config{
-		BrokerID: me, BrokerEpoch: func() int64 { return brokerEpoch }, Logs: logs, Logger: r.cfg.Logger,
+		BrokerID: me, BrokerEpoch: func() int64 { return brokerEpoch }, Logs: OnDisk(logs), Logger: r.cfg.Logger,
 		OnLeader: told("+"), OnFollower: told("-"),
 	})
 }
@@ -91,7 +93,7 @@ func (r *replica) open() {
 // restart stops cleanly and starts on the same directories: no partition is known until the controller speaks.
 func (r *replica) restart() {
 	r.t.Helper()
-	if err := r.Manager.cfg.Logs.Close(true); err != nil {
+	if err := r.disk.Close(true); err != nil {
 		r.t.Fatal(err)
 	}
 	r.open()

@@ -6,14 +6,13 @@ import (
 	"sync"
 
 	"gregor/protocol"
-	"gregor/storage"
 )
 
 // Config of a Manager.
 type Config struct {
 	BrokerID    int32
 	BrokerEpoch func() int64 // czxid of our registration in force (KIP-380)
-	Logs        *storage.Manager
+	Logs        Logs
 	Logger      func(name string) *slog.Logger
 
 	// OnLeader and OnFollower are told, in order and without a lock of the partition held, when this broker becomes leader of a partition (also

@@ -17,7 +17,7 @@ import (
 type Partition struct {
 	tp   protocol.TopicPartition
 	me   int32
-	log  *storage.Log
+	log  Log
 	wait watchers
 
 	mu struct {
@@ -44,7 +44,7 @@ type state struct {
 func (p *Partition) TopicPartition() protocol.TopicPartition { return p.tp }
 
 // Log is the replica's log.
-func (p *Partition) Log() *storage.Log { return p.log }
+func (p *Partition) Log() Log { return p.log }
 
 // TopicID is the topic's id as partition.metadata has it.
 func (p *Partition) TopicID() protocol.TopicID { return p.log.TopicID() }
