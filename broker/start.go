@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -228,32 +227,13 @@ func (b *Broker) registration() zk.Broker {
 	return r
 }
 
-// register makes the ephemeral /brokers/ids/N. Before and after it makes sure that no other broker is in the cluster, because there is no replication
-// between brokers yet: a replica here that follows another would promise a safety that it does not give. Of two that start at once the later one leaves.
+// register makes the ephemeral /brokers/ids/N, whose czxid is the broker epoch (KIP-380).
 func (b *Broker) register() error {
-	if err := b.refuseCompany(math.MaxInt64); err != nil {
-		return err
-	}
 	epoch, err := b.zk.RegisterBroker(b.registration())
 	if err != nil {
 		return err
 	}
 	b.epoch.Store(epoch)
-	return b.refuseCompany(epoch)
-}
-
-// refuseCompany is an error when another broker registered before the given broker epoch.
-func (b *Broker) refuseCompany(before int64) error {
-	brokers, err := b.zk.Brokers()
-	if err != nil {
-		return err
-	}
-	for _, other := range brokers {
-		if other.ID != b.id && other.Epoch < before {
-			return fmt.Errorf("broker %d is registered in ZooKeeper, too, and gregor does not replicate between brokers yet: "+
-				"it runs as the only broker of a cluster (zookeeper.connect=%s)", other.ID, b.config.String("zookeeper.connect"))
-		}
-	}
 	return nil
 }
 
