@@ -13,28 +13,44 @@ import (
 // AlterPartition answers AlterPartition (56, KIP-497): a leader asks for a new ISR. The per-replica broker epochs of v3
 // are not looked at, as in Apache's ZooKeeper controller.
 func (c *Controller) AlterPartition(ctx context.Context, r *kmsg.AlterPartitionRequest) *kmsg.AlterPartitionResponse {
-	resp := r.ResponseKind().(*kmsg.AlterPartitionResponse)
-	done, ok := call(ctx, c, func() (*kmsg.AlterPartitionResponse, error) {
-		out := r.ResponseKind().(*kmsg.AlterPartitionResponse)
-		b, known := zk.Broker{}, false
-		if c.elected {
-			b, known = c.cluster.brokers[r.BrokerID]
-		}
-		switch {
-		case !c.elected:
-			out.ErrorCode = int16(protocol.NotController)
-		case !known || r.BrokerEpoch != b.Epoch:
-			out.ErrorCode = int16(protocol.StaleBrokerEpoch)
-		default:
-			return out, c.alterPartitions(r, out)
-		}
-		return out, nil
-	})
+	resp, ok := call(ctx, c, func() (*kmsg.AlterPartitionResponse, error) { return c.alterPartition(r) })
 	if !ok {
-		resp.ErrorCode = int16(protocol.NotController)
-		return resp
+		return noAlterPartition(r)
 	}
-	return done
+	return resp
+}
+
+// SubmitAlterPartition is AlterPartition without waiting: then gets the answer on the event goroutine.
+func (c *Controller) SubmitAlterPartition(r *kmsg.AlterPartitionRequest, then func(*kmsg.AlterPartitionResponse)) {
+	c.events.push(&rpc[*kmsg.AlterPartitionResponse]{
+		f: func() (*kmsg.AlterPartitionResponse, error) { return c.alterPartition(r) },
+		then: func(resp *kmsg.AlterPartitionResponse, ok bool) {
+			if !ok {
+				resp = noAlterPartition(r)
+			}
+			then(resp)
+		},
+	})
+}
+
+// noAlterPartition is the answer of a controller that went away meanwhile: nothing is known of what it wrote.
+func noAlterPartition(r *kmsg.AlterPartitionRequest) *kmsg.AlterPartitionResponse {
+	resp := r.ResponseKind().(*kmsg.AlterPartitionResponse)
+	resp.ErrorCode = int16(protocol.NotController)
+	return resp
+}
+
+func (c *Controller) alterPartition(r *kmsg.AlterPartitionRequest) (*kmsg.AlterPartitionResponse, error) {
+	resp := r.ResponseKind().(*kmsg.AlterPartitionResponse)
+	if !c.elected {
+		resp.ErrorCode = int16(protocol.NotController)
+		return resp, nil
+	}
+	if b, known := c.cluster.brokers[r.BrokerID]; !known || r.BrokerEpoch != b.Epoch {
+		resp.ErrorCode = int16(protocol.StaleBrokerEpoch)
+		return resp, nil
+	}
+	return resp, c.alterPartitions(r, resp)
 }
 
 // isrChange is one accepted or refused partition of the request on its way to the answer.

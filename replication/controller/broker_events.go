@@ -65,8 +65,8 @@ func (e brokerModified) process(c *Controller) error {
 	c.cluster.brokers[e.id] = *b
 	was, _ := old.Endpoint(c.config.InterBrokerListener)
 	if now, ok := b.Endpoint(c.config.InterBrokerListener); ok && now != was {
-		c.stopSender(e.id)
-		c.addSender(*b)
+		c.unlink(e.id)
+		c.link(*b)
 		c.sendMetadata([]int32{e.id}, c.cluster.partitionsWhere(hasLeadership)...)
 	}
 	c.sendMetadata(c.cluster.liveOrShuttingDown())
@@ -86,7 +86,7 @@ func hasLeadership(p *partition) bool { return p.leadership != nil }
 // admitBroker makes a broker known: watch and sender.
 func (c *Controller) admitBroker(b zk.Broker) error {
 	c.cluster.brokers[b.ID] = b
-	c.addSender(b)
+	c.link(b)
 	return c.watch(zk.BrokerPath(b.ID), zk.WatchData, brokerModified{b.ID})
 }
 
@@ -134,7 +134,7 @@ func (c *Controller) dismissBrokers(dead []int32) error {
 	c.info("Broker failure callback for %v", dead)
 	for _, id := range dead {
 		c.cancelWatch(zk.BrokerPath(id))
-		c.stopSender(id)
+		c.unlink(id)
 		delete(c.cluster.brokers, id)
 		delete(c.cluster.shuttingDown, id)
 		delete(c.cluster.offlineDirs, id)

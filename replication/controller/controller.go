@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"gregor/protocol"
 	"gregor/zk"
 )
@@ -35,13 +37,23 @@ type Config struct {
 	// TopicIDHint returns the id a local replica of the topic has in its partition.metadata. It is asked before a new id is
 	// invented for a topic whose znode lost its id to an old tool. May be nil.
 	TopicIDHint func(topic string) (protocol.TopicID, bool)
+
+	// Connect makes the way to a broker; answered takes each answer, from any goroutine. nil: over the network, to the broker's endpoint on
+	// InterBrokerListener.
+	Connect func(b zk.Broker, answered func(request kmsg.Request, response kmsg.Response)) (Link, error)
+}
+
+// Link carries requests to one broker, in order, one at a time, each repeated until it is answered.
+type Link interface {
+	Send(r kmsg.Request)
+	Close() // ends it at once; what is in the queue is dropped, and an answer that is still under way may or may not be delivered
 }
 
 // Controller competes for /controller, and while elected reacts to watches and RPCs on one goroutine, speaking to every
 // broker over the wire, its own included.
 type Controller struct {
 	config   Config
-	zk       *zk.Client
+	zk       ZooKeeper
 	log      *slog.Logger // kafka.controller.KafkaController
 	stateLog *slog.Logger // state.change.logger
 
@@ -58,20 +70,23 @@ type Controller struct {
 	uncleanElections atomic.Int64
 
 	// Owned by the event goroutine; zero while another broker is the controller.
-	elected     bool
-	fence       zk.Fence
-	cluster     *cluster
-	sendersByID map[int32]*sender
-	watches     map[string]func() // cancel functions by path
-	stopTimers  context.CancelFunc
+	elected    bool
+	fence      zk.Fence
+	cluster    *cluster
+	links      map[int32]Link    // by broker
+	watches    map[string]func() // cancel functions by path
+	stopTimers context.CancelFunc
 }
 
 // New prepares the controller of a broker. It registers for session expiry; everything else begins with Start.
-func New(config Config, z *zk.Client) *Controller {
+func New(config Config, z ZooKeeper) *Controller {
 	c := &Controller{config: config, zk: z, log: config.Logger("kafka.controller.KafkaController"),
 		stateLog: config.Logger("state.change.logger"), stopped: make(chan struct{})}
 	c.id.Store(-1)
 	c.events.init()
+	if config.Connect == nil {
+		c.config.Connect = c.connect
+	}
 	z.OnExpired(func() { c.events.pushFront(expired{}) })
 	return c
 }
@@ -79,16 +94,35 @@ func New(config Config, z *zk.Client) *Controller {
 // Start watches /controller, runs the first election and returns when its outcome is known. The broker calls it after
 // it has registered itself and listens.
 func (c *Controller) Start() error {
-	c.info("Starting up.")
+	done := make(chan error, 1)
+	if err := c.attach(done); err != nil {
+		return err
+	}
 	c.loop.Go(c.run)
+	return <-done
+}
+
+// Attach is Start for who drives the controller himself: the first election waits in the queue, and nothing happens outside of Step.
+func (c *Controller) Attach() error { return c.attach(make(chan error, 1)) }
+
+func (c *Controller) attach(done chan<- error) error {
+	c.info("Starting up.")
 	unwatch, err := c.zk.Watch(zk.ControllerPath, zk.WatchData, func() { c.events.push(controllerChange{}) })
 	if err != nil {
 		return err
 	}
 	c.unwatch = unwatch
-	done := make(chan error, 1)
 	c.events.push(startup{done})
-	return <-done
+	return nil
+}
+
+// Step handles the oldest event on the caller's goroutine; false says that there is none. Only after Attach.
+func (c *Controller) Step() bool {
+	ev := c.events.take()
+	if ev != nil {
+		c.handle(ev)
+	}
+	return ev != nil
 }
 
 // Reregistered is called by the broker after it has re-created its registration in a new session: an election follows.
@@ -126,11 +160,8 @@ type event interface {
 func (c *Controller) run() {
 	for {
 		ev := c.events.pop()
-		_, last := ev.(shutdown)
-		if err := ev.process(c); err != nil {
-			c.onError(ev, err)
-		}
-		if last {
+		c.handle(ev)
+		if _, last := ev.(shutdown); last {
 			close(c.stopped)
 			for _, ev := range c.events.drain() {
 				if r, ok := ev.(interface{ refuse() }); ok {
@@ -139,6 +170,12 @@ func (c *Controller) run() {
 			}
 			return
 		}
+	}
+}
+
+func (c *Controller) handle(ev event) {
+	if err := ev.process(c); err != nil {
+		c.onError(ev, err)
 	}
 }
 
@@ -173,8 +210,8 @@ func (c *Controller) warn(format string, args ...any) {
 func (c *Controller) sendBatch(b *batch) {
 	from := origin{id: c.config.BrokerID, epoch: c.fence.Epoch, listener: c.config.InterBrokerListener}
 	for _, o := range b.build(from) {
-		if s := c.sendersByID[o.broker]; s != nil {
-			s.send(o.request)
+		if l := c.links[o.broker]; l != nil {
+			l.Send(o.request)
 		} else {
 			c.warn("Not sending request %T to broker %d, since it is offline.", o.request, o.broker)
 		}
@@ -190,11 +227,15 @@ func (c *Controller) sendMetadata(brokers []int32, ps ...*partition) {
 
 // call runs f on the event goroutine and waits for its answer. ok is false when the controller is stopped or ctx ends.
 func call[R any](ctx context.Context, c *Controller, f func() (R, error)) (answer R, ok bool) {
-	r := &rpc[R]{f: f, done: make(chan struct{})}
-	c.events.push(r)
+	type outcome struct {
+		answer R
+		ok     bool
+	}
+	done := make(chan outcome, 1)
+	c.events.push(&rpc[R]{f: f, then: func(answer R, ok bool) { done <- outcome{answer, ok} }})
 	select {
-	case <-r.done:
-		return r.answer, r.ok
+	case o := <-done:
+		return o.answer, o.ok
 	case <-c.stopped:
 	case <-ctx.Done():
 	}
@@ -203,17 +244,17 @@ func call[R any](ctx context.Context, c *Controller, f func() (R, error)) (answe
 
 // rpc is a request as an event.
 type rpc[R any] struct {
-	f      func() (R, error)
-	answer R
-	ok     bool
-	done   chan struct{}
+	f    func() (R, error)
+	then func(answer R, ok bool) // called once, on the event goroutine; ok false: f failed, or the controller is stopped
 }
 
-func (r *rpc[R]) process(*Controller) (err error) {
-	defer close(r.done)
-	r.answer, err = r.f()
-	r.ok = err == nil
+func (r *rpc[R]) process(*Controller) error {
+	answer, err := r.f()
+	r.then(answer, err == nil)
 	return err
 }
 
-func (r *rpc[R]) refuse() { close(r.done) }
+func (r *rpc[R]) refuse() {
+	var none R
+	r.then(none, false)
+}

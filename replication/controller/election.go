@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"gregor/zk"
 )
 
@@ -116,8 +118,8 @@ func (c *Controller) resign() {
 	if c.stopTimers != nil {
 		c.stopTimers()
 	}
-	for id := range c.sendersByID {
-		c.stopSender(id)
+	for id := range c.links {
+		c.unlink(id)
 	}
 	c.elected, c.fence, c.cluster, c.stopTimers = false, zk.Fence{}, nil, nil
 	c.info("Resigned")
@@ -142,19 +144,19 @@ func (c *Controller) cancelWatch(path string) {
 	}
 }
 
-func (c *Controller) addSender(b zk.Broker) {
-	s, err := c.startSender(b)
+func (c *Controller) link(b zk.Broker) {
+	l, err := c.config.Connect(b, func(r kmsg.Request, resp kmsg.Response) { c.onAnswer(b.ID, r, resp) })
 	if err != nil {
 		c.log.Error(c.prefix()+"A broker cannot be reached", "error", err)
 		return
 	}
-	c.sendersByID[b.ID] = s
+	c.links[b.ID] = l
 }
 
-func (c *Controller) stopSender(id int32) {
-	if s := c.sendersByID[id]; s != nil {
-		s.stop()
-		delete(c.sendersByID, id)
+func (c *Controller) unlink(id int32) {
+	if l := c.links[id]; l != nil {
+		l.Close()
+		delete(c.links, id)
 	}
 }
 

@@ -33,19 +33,27 @@ func (q *eventQueue) signal() {
 	}
 }
 
+// pop waits for the oldest event.
 func (q *eventQueue) pop() event {
 	for {
-		q.mu.Lock()
-		if len(q.queue) > 0 {
-			ev := q.queue[0]
-			q.queue[0] = nil
-			q.queue = q.queue[1:]
-			q.mu.Unlock()
+		if ev := q.take(); ev != nil {
 			return ev
 		}
-		q.mu.Unlock()
 		<-q.wake
 	}
+}
+
+// take is pop without waiting: nil when there is none.
+func (q *eventQueue) take() event {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.queue) == 0 {
+		return nil
+	}
+	ev := q.queue[0]
+	q.queue[0] = nil
+	q.queue = q.queue[1:]
+	return ev
 }
 
 func (q *eventQueue) drain() []event {

@@ -14,7 +14,7 @@ import (
 // change is missed; metadata with the live brokers before the first LeaderAndIsr (KAFKA-4443).
 func (c *Controller) failover() error {
 	c.cluster = newCluster()
-	c.sendersByID = map[int32]*sender{}
+	c.links = map[int32]Link{}
 	c.watches = map[string]func(){}
 	steps := []func() error{
 		func() error { return c.zk.CreateFeatures(c.fence) },

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"gregor/protocol"
@@ -86,8 +87,8 @@ func (c *Controller) takeOffline(b *batch, rs []replica) error {
 			b.addUpdateMetadata(c.cluster.liveOrShuttingDown(), r.partition)
 		}
 	}
-	for broker, ps := range byBroker {
-		told, err := c.removeFromISR(broker, ps)
+	for _, broker := range slices.Sorted(maps.Keys(byBroker)) {
+		told, err := c.removeFromISR(broker, byBroker[broker])
 		if err != nil {
 			return err
 		}

@@ -24,11 +24,10 @@ const maxAnswer = 100 << 20
 // sender carries the controller's requests to one broker, in order, one at a time: the first in the queue is repeated
 // until the broker answers it or is gone (kafka.controller.RequestSendThread).
 type sender struct {
-	broker   zk.Broker
 	name     string // for the log: "host:port (id: 0 rack: null)"
 	conn     *peer.Conn
 	log      *slog.Logger
-	answered func(broker int32, request kmsg.Request, response kmsg.Response)
+	answered func(request kmsg.Request, response kmsg.Response)
 
 	stop context.CancelFunc
 	wake chan struct{} // capacity 1
@@ -37,8 +36,8 @@ type sender struct {
 	queue []kmsg.Request
 }
 
-// startSender connects to the broker's endpoint on the listener. wg counts its goroutine.
-func (c *Controller) startSender(b zk.Broker) (*sender, error) {
+// connect starts a sender to the broker's endpoint on the listener.
+func (c *Controller) connect(b zk.Broker, answered func(kmsg.Request, kmsg.Response)) (Link, error) {
 	e, ok := b.Endpoint(c.config.InterBrokerListener)
 	if !ok {
 		return nil, fmt.Errorf("broker %d has no endpoint on listener %s", b.ID, c.config.InterBrokerListener)
@@ -51,11 +50,11 @@ func (c *Controller) startSender(b zk.Broker) (*sender, error) {
 	timeout := time.Duration(c.config.SocketTimeoutMs) * time.Millisecond
 	ctx, stop := context.WithCancel(context.Background())
 	s := &sender{
-		broker: b, name: fmt.Sprintf("%s (id: %d rack: %s)", addr, b.ID, rack),
+		name: fmt.Sprintf("%s (id: %d rack: %s)", addr, b.ID, rack),
 		conn: peer.New(peer.Config{Addr: addr, ClientID: strconv.Itoa(int(c.config.BrokerID)), ConnectTimeout: timeout,
 			RequestTimeout: timeout, MaxResponseSize: maxAnswer}),
 		log: c.stateLog, stop: stop, wake: make(chan struct{}, 1),
-		answered: c.onAnswer,
+		answered: answered,
 	}
 	c.senders.Go(func() {
 		defer s.conn.Close()
@@ -64,7 +63,11 @@ func (c *Controller) startSender(b zk.Broker) (*sender, error) {
 	return s, nil
 }
 
-func (s *sender) send(r kmsg.Request) {
+// Close ends the sender: its goroutine and its connection.
+func (s *sender) Close() { s.stop() }
+
+// Send puts a request at the end of the queue.
+func (s *sender) Send(r kmsg.Request) {
 	s.mu.Lock()
 	s.queue = append(s.queue, r)
 	s.mu.Unlock()
@@ -105,7 +108,7 @@ func (s *sender) run(ctx context.Context, self int32) {
 					connected = true
 					s.log.Info(fmt.Sprintf("[RequestSendThread controllerId=%d] Controller %d connected to %s for sending state change requests", self, self, s.name))
 				}
-				s.answered(s.broker.ID, r, response)
+				s.answered(r, response)
 				break
 			}
 			if ctx.Err() != nil {
