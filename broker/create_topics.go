@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
+	"gregor/zk"
 )
 
 // CreateTopics (19), versions 0-7: the active controller makes topics and answers when every partition has a leader.
@@ -88,7 +89,11 @@ func (b *Broker) createTopic(asked *kmsg.CreateTopicsRequestTopic, validateOnly 
 	if validateOnly {
 		return nil
 	}
-	id, err := b.zk.CreateTopic(asked.Topic, topic.partitions, topic.configs)
+	var id protocol.TopicID
+	if b.config.ProtocolAtLeast("2.8-IV0") {
+		id = zk.NewTopicID()
+	}
+	err = b.zk.CreateTopicWithID(asked.Topic, id, topic.partitions, topic.configs)
 	if errors.Is(err, protocol.TopicAlreadyExists) {
 		return topicExists(asked.Topic) // another request was faster
 	}

@@ -103,7 +103,7 @@ func (b *Broker) requestControlledShutdown() (remaining int, err error) {
 	conn := peer.New(peer.Config{Addr: net.JoinHostPort(host, strconv.Itoa(int(port))), ClientID: strconv.Itoa(int(b.id)), ConnectTimeout: timeout, RequestTimeout: timeout})
 	defer conn.Close()
 	req := kmsg.NewPtrControlledShutdownRequest()
-	req.Version, req.BrokerID, req.BrokerEpoch = 3, b.id, b.epoch.Load()
+	req.Version, req.BrokerID, req.BrokerEpoch = b.config.InterBrokerVersion(keyControlledShutdown), b.id, b.epoch.Load()
 	answer, err := conn.Request(context.Background(), req)
 	if err != nil {
 		return 0, err

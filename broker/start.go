@@ -245,14 +245,15 @@ func (b *Broker) writeIdentity() error {
 
 func (b *Broker) startController() error {
 	c := b.config
-	listener := c.String("control.plane.listener.name")
-	if listener == "" {
-		listener = c.InterBrokerListener()
-	}
 	b.controller = controller.New(controller.Config{
 		BrokerID:              b.id,
 		BrokerEpoch:           b.epoch.Load,
-		InterBrokerListener:   listener,
+		InterBrokerListener:   c.InterBrokerListener(),
+		ControlPlaneListener:  c.ControlPlaneListener(),
+		Protocol: controller.Protocol{
+			LeaderAndISR: c.InterBrokerVersion(keyLeaderAndISR), UpdateMetadata: c.InterBrokerVersion(keyUpdateMetadata), StopReplica: c.InterBrokerVersion(keyStopReplica),
+			TopicIDs: c.ProtocolAtLeast("2.8-IV0"), LeaderRecovery: c.ProtocolAtLeast("3.2-IV0"),
+		},
 		DeleteTopicEnable:     func() bool { return c.Bool("delete.topic.enable") },
 		AutoLeaderRebalance:   c.Bool("auto.leader.rebalance.enable"),
 		ImbalancePercent:      c.Int("leader.imbalance.per.broker.percentage"),

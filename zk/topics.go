@@ -58,25 +58,33 @@ func (c *Client) ReadTopics(names []string) (map[string]*Topic, error) {
 	return topics, nil
 }
 
-// CreateTopic writes /config/topics/T (even when empty, without a notification) and then /brokers/topics/T with a new
-// random id. The controller does the rest when it sees the new child. Error: protocol.TopicAlreadyExists.
+// CreateTopic is CreateTopicWithID with a new random id, which it returns.
 func (c *Client) CreateTopic(name string, partitions map[int32][]int32, config map[string]string) (protocol.TopicID, error) {
-	t := &Topic{Name: name, ID: NewTopicID(), Partitions: partitions}
+	id := NewTopicID()
+	if err := c.CreateTopicWithID(name, id, partitions, config); err != nil {
+		return protocol.TopicID{}, err
+	}
+	return id, nil
+}
+
+// CreateTopicWithID writes /config/topics/T (even when empty, without a notification) and then /brokers/topics/T; the zero id stands for
+// none. The controller does the rest when it sees the new child. Error: protocol.TopicAlreadyExists.
+func (c *Client) CreateTopicWithID(name string, id protocol.TopicID, partitions map[int32][]int32, config map[string]string) error {
 	stat, err := c.exists(TopicPath(name))
 	if err != nil {
-		return protocol.TopicID{}, err
+		return err
 	}
 	if stat != nil {
-		return protocol.TopicID{}, protocol.TopicAlreadyExists
+		return protocol.TopicAlreadyExists
 	}
 	if err := c.setOrCreate(configPath("topics", name), EncodeConfig(config)); err != nil {
-		return protocol.TopicID{}, err
+		return err
 	}
-	err = c.create(TopicPath(name), EncodeTopic(t))
+	err = c.create(TopicPath(name), EncodeTopic(&Topic{Name: name, ID: id, Partitions: partitions}))
 	if errors.Is(err, ErrNodeExists) {
-		return protocol.TopicID{}, protocol.TopicAlreadyExists
+		return protocol.TopicAlreadyExists
 	}
-	return t.ID, err
+	return err
 }
 
 // AddPartitions adds partitions to the assignment, keeping id, adding and removing. Errors:

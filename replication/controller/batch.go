@@ -9,13 +9,6 @@ import (
 	"gregor/zk"
 )
 
-// Versions of the controller's requests at inter.broker.protocol.version 3.9: the controller does not negotiate.
-const (
-	leaderAndISRVersion   = 7
-	updateMetadataVersion = 8
-	stopReplicaVersion    = 4
-)
-
 // Sentinels of requests about topics in deletion (kafka.api.LeaderAndIsr).
 const (
 	leaderDuringDelete = -2
@@ -79,7 +72,7 @@ func (b *batch) build(sender origin) []outgoing {
 	var out []outgoing
 	for _, id := range slices.Sorted(maps.Keys(b.leaderAndISR)) {
 		if broker, ok := b.cluster.brokers[id]; ok {
-			out = append(out, outgoing{id, b.leaderAndISRRequest(sender, broker)})
+			out = append(out, outgoing{id, inVersionLeaderAndISR(b.leaderAndISRRequest(sender, broker))})
 		}
 	}
 	if len(b.metadataTo) > 0 {
@@ -87,17 +80,19 @@ func (b *batch) build(sender origin) []outgoing {
 		brokers := b.metadataBrokers()
 		for _, id := range slices.Sorted(maps.Keys(b.metadataTo)) {
 			if broker, ok := b.cluster.brokers[id]; ok {
-				r := kmsg.NewUpdateMetadataRequest()
-				r.Version = updateMetadataVersion
+				r := kmsg.NewPtrUpdateMetadataRequest()
+				r.Version = sender.protocol.UpdateMetadata
 				r.ControllerID, r.ControllerEpoch, r.BrokerEpoch = sender.id, sender.epoch, broker.Epoch
 				r.TopicStates, r.LiveBrokers = topics, brokers
-				out = append(out, outgoing{id, &r})
+				out = append(out, outgoing{id, inVersionUpdateMetadata(r)})
 			}
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.stop)) {
 		if broker, ok := b.cluster.brokers[id]; ok {
-			out = append(out, outgoing{id, b.stopReplicaRequest(sender, broker)})
+			for _, r := range inVersionStopReplica(b.stopReplicaRequest(sender, broker)) {
+				out = append(out, outgoing{id, r})
+			}
 		}
 	}
 	return out
@@ -107,11 +102,12 @@ func (b *batch) build(sender origin) []outgoing {
 type origin struct {
 	id, epoch int32
 	listener  string // the listener on which brokers reach each other
+	protocol  Protocol
 }
 
 func (b *batch) leaderAndISRRequest(sender origin, to zk.Broker) *kmsg.LeaderAndISRRequest {
 	r := kmsg.NewLeaderAndISRRequest()
-	r.Version = leaderAndISRVersion
+	r.Version = sender.protocol.LeaderAndISR
 	r.ControllerID, r.ControllerEpoch, r.BrokerEpoch = sender.id, sender.epoch, to.Epoch
 	leaders := map[int32]bool{}
 	eachTopic(b.cluster, b.leaderAndISR[to.ID], func(t *topic, ps []*partition) {
@@ -194,7 +190,7 @@ func (b *batch) metadataBrokers() []kmsg.UpdateMetadataRequestLiveBroker {
 
 func (b *batch) stopReplicaRequest(sender origin, to zk.Broker) *kmsg.StopReplicaRequest {
 	r := kmsg.NewStopReplicaRequest()
-	r.Version = stopReplicaVersion
+	r.Version = sender.protocol.StopReplica
 	r.ControllerID, r.ControllerEpoch, r.BrokerEpoch = sender.id, sender.epoch, to.Epoch
 	eachTopic(b.cluster, b.stop[to.ID], func(t *topic, ps []*partition) {
 		ts := kmsg.NewStopReplicaRequestTopic()

@@ -63,8 +63,8 @@ func (e brokerModified) process(c *Controller) error {
 	}
 	c.info("Updated broker metadata: %v -> %v", old.Endpoints, b.Endpoints)
 	c.cluster.brokers[e.id] = *b
-	was, _ := old.Endpoint(c.config.InterBrokerListener)
-	if now, ok := b.Endpoint(c.config.InterBrokerListener); ok && now != was {
+	was, _ := old.Endpoint(c.config.ControlPlaneListener)
+	if now, ok := b.Endpoint(c.config.ControlPlaneListener); ok && now != was {
 		c.unlink(e.id)
 		c.link(*b)
 		c.sendMetadata([]int32{e.id}, c.cluster.partitionsWhere(hasLeadership)...)

@@ -25,7 +25,9 @@ import (
 type Config struct {
 	BrokerID              int32
 	BrokerEpoch           func() int64              // czxid of our registration in force
-	InterBrokerListener   string                    // listener name on which brokers are reached (or the control plane's)
+	InterBrokerListener   string                    // listener name on which followers reach leaders
+	ControlPlaneListener  string                    // listener name on which this controller reaches brokers (KIP-291); "": InterBrokerListener
+	Protocol              Protocol                  // what inter.broker.protocol.version settles; the zero value stands for Current
 	DeleteTopicEnable     func() bool               // delete.topic.enable
 	AutoLeaderRebalance   bool                      // auto.leader.rebalance.enable
 	ImbalancePercent      int                       // leader.imbalance.per.broker.percentage
@@ -39,7 +41,7 @@ type Config struct {
 	TopicIDHint func(topic string) (protocol.TopicID, bool)
 
 	// Connect makes the way to a broker; answered takes each answer, from any goroutine. nil: over the network, to the broker's endpoint on
-	// InterBrokerListener.
+	// ControlPlaneListener.
 	Connect func(b zk.Broker, answered func(request kmsg.Request, response kmsg.Response)) (Link, error)
 }
 
@@ -80,6 +82,12 @@ type Controller struct {
 
 // New prepares the controller of a broker. It registers for session expiry; everything else begins with Start.
 func New(config Config, z ZooKeeper) *Controller {
+	if config.ControlPlaneListener == "" {
+		config.ControlPlaneListener = config.InterBrokerListener
+	}
+	if config.Protocol == (Protocol{}) {
+		config.Protocol = Current
+	}
 	c := &Controller{config: config, zk: z, log: config.Logger("kafka.controller.KafkaController"),
 		stateLog: config.Logger("state.change.logger"), stopped: make(chan struct{})}
 	c.id.Store(-1)
@@ -208,7 +216,7 @@ func (c *Controller) warn(format string, args ...any) {
 
 // sendBatch hands the batch's requests to the senders. A broker without a sender is on its way out.
 func (c *Controller) sendBatch(b *batch) {
-	from := origin{id: c.config.BrokerID, epoch: c.fence.Epoch, listener: c.config.InterBrokerListener}
+	from := origin{id: c.config.BrokerID, epoch: c.fence.Epoch, listener: c.config.InterBrokerListener, protocol: c.config.Protocol}
 	for _, o := range b.build(from) {
 		if l := c.links[o.broker]; l != nil {
 			l.Send(o.request)

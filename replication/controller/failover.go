@@ -151,9 +151,9 @@ func (c *Controller) knowTopics(names []string, askReplicas bool) ([]*topic, err
 	return topics, nil
 }
 
-// ensureTopicID gives a topic without id (created by a tool older than 2.8) one, and writes it down.
+// ensureTopicID gives a topic without id (created by a tool older than 2.8) one, and writes it down, once all brokers know of ids.
 func (c *Controller) ensureTopicID(z *zk.Topic, askReplicas bool) error {
-	if !z.ID.IsZero() {
+	if !z.ID.IsZero() || !c.config.Protocol.TopicIDs {
 		return nil
 	}
 	z.ID = zk.NewTopicID()

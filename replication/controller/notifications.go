@@ -104,20 +104,23 @@ func (e leadershipAnswered) process(c *Controller) error {
 		c.cluster.offlineDirs[e.broker] = offline
 	}
 	var lost []replica
-	for _, t := range e.response.Topics {
-		known := c.topicByID(t.TopicID)
-		if known == nil {
-			continue
+	note := func(p *partition, code protocol.ErrorCode) {
+		switch {
+		case p == nil:
+		case code == protocol.KafkaStorageError && !offline[p.tp]:
+			offline[p.tp] = true
+			lost = append(lost, replica{p, e.broker})
+		case code == protocol.None:
+			delete(offline, p.tp)
 		}
-		for _, rp := range t.Partitions {
-			p := known.partitions[rp.Partition]
-			switch {
-			case p == nil:
-			case protocol.ErrorCode(rp.ErrorCode) == protocol.KafkaStorageError && !offline[p.tp]:
-				offline[p.tp] = true
-				lost = append(lost, replica{p, e.broker})
-			case rp.ErrorCode == 0:
-				delete(offline, p.tp)
+	}
+	for _, rp := range e.response.Partitions { // before version 5
+		note(c.cluster.partition(protocol.TopicPartition{Topic: rp.Topic, Partition: rp.Partition}), protocol.ErrorCode(rp.ErrorCode))
+	}
+	for _, t := range e.response.Topics {
+		if known := c.topicByID(t.TopicID); known != nil {
+			for _, rp := range t.Partitions {
+				note(known.partitions[rp.Partition], protocol.ErrorCode(rp.ErrorCode))
 			}
 		}
 	}

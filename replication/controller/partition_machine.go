@@ -123,6 +123,9 @@ func (c *Controller) elect(b *batch, ps []*partition, choose strategy, failed ma
 				continue
 			}
 			e.next.ControllerEpoch = c.fence.Epoch
+			if !c.config.Protocol.LeaderRecovery {
+				e.next.Recovery = recovered
+			}
 			chosen[p], states[p.tp] = e, e.next
 		}
 		raced, err := c.writeLeadership(slices.Collect(maps.Keys(chosen)), states, failed)

@@ -38,9 +38,9 @@ type sender struct {
 
 // connect starts a sender to the broker's endpoint on the listener.
 func (c *Controller) connect(b zk.Broker, answered func(kmsg.Request, kmsg.Response)) (Link, error) {
-	e, ok := b.Endpoint(c.config.InterBrokerListener)
+	e, ok := b.Endpoint(c.config.ControlPlaneListener)
 	if !ok {
-		return nil, fmt.Errorf("broker %d has no endpoint on listener %s", b.ID, c.config.InterBrokerListener)
+		return nil, fmt.Errorf("broker %d has no endpoint on listener %s", b.ID, c.config.ControlPlaneListener)
 	}
 	addr := net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 	rack := "null"
