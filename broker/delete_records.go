@@ -1,33 +1,53 @@
 package broker
 
 import (
+	"context"
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
+	"gregor/replication"
 )
 
-// DeleteRecords (21), versions 0-2: a partition's leader forgets everything below an offset.
+// DeleteRecords (21), versions 0-2: a partition's leader forgets everything below an offset, and answers when the live followers have, too.
 //
-// Differences from Apache: the answer does not wait for followers to raise their log start offsets, because there is no replication between brokers yet.
+// Differences from Apache: none known.
 
 func init() { handle(deleteRecords) }
 
 // noLowWatermark stands where a partition's records were not deleted.
 const noLowWatermark = -1
 
-func deleteRecords(b *Broker, _ *request, r *kmsg.DeleteRecordsRequest) (kmsg.Response, error) {
+// deletion is one partition of a request. p is nil when it was refused.
+type deletion struct {
+	p        *replication.Partition
+	required int64 // the log start offset that every live replica has to reach
+	code     protocol.ErrorCode
+	low      int64 // the low watermark to answer
+}
+
+func deleteRecords(b *Broker, rq *request, r *kmsg.DeleteRecordsRequest) (kmsg.Response, error) {
+	var all []*deletion
+	for _, t := range r.Topics {
+		for _, p := range t.Partitions {
+			all = append(all, b.deleteRecordsBefore(protocol.TopicPartition{Topic: t.Topic, Partition: p.Partition}, p.Offset))
+		}
+	}
+	deadline := time.Now().Add(time.Duration(r.TimeoutMillis) * time.Millisecond)
+	for _, d := range all {
+		if d.p != nil {
+			d.await(rq.ctx, time.Until(deadline))
+		}
+	}
 	resp := responseTo[*kmsg.DeleteRecordsResponse](r)
 	for _, t := range r.Topics {
 		topic := kmsg.NewDeleteRecordsResponseTopic()
 		topic.Topic = t.Topic
 		for _, p := range t.Partitions {
 			answer := kmsg.NewDeleteRecordsResponseTopicPartition()
-			answer.Partition = p.Partition
-			low, err := b.deleteRecordsBefore(protocol.TopicPartition{Topic: t.Topic, Partition: p.Partition}, p.Offset)
-			if err != nil {
-				low = noLowWatermark
-			}
-			answer.LowWatermark, answer.ErrorCode = low, int16(errorCode(err))
+			answer.Partition, answer.LowWatermark, answer.ErrorCode = p.Partition, all[0].low, int16(all[0].code)
+			all = all[1:]
 			topic.Partitions = append(topic.Partitions, answer)
 		}
 		resp.Topics = append(resp.Topics, topic)
@@ -35,24 +55,43 @@ func deleteRecords(b *Broker, _ *request, r *kmsg.DeleteRecordsRequest) (kmsg.Re
 	return resp, nil
 }
 
-// deleteRecordsBefore returns the new low watermark. before -1 stands for the high watermark.
-func (b *Broker) deleteRecordsBefore(tp protocol.TopicPartition, before int64) (int64, error) {
+// deleteRecordsBefore deletes on the leader. before -1 stands for the high watermark.
+func (b *Broker) deleteRecordsBefore(tp protocol.TopicPartition, before int64) *deletion {
+	p, required, err := b.deleteOnLeader(tp, before)
+	if err != nil {
+		return &deletion{code: errorCode(err), low: noLowWatermark}
+	}
+	return &deletion{p: p, required: required, low: p.LowWatermark()}
+}
+
+func (b *Broker) deleteOnLeader(tp protocol.TopicPartition, before int64) (*replication.Partition, int64, error) {
 	if !b.metadata.HasPartition(tp) {
-		return noLowWatermark, protocol.UnknownTopicOrPartition
+		return nil, 0, protocol.UnknownTopicOrPartition
 	}
 	if isInternalTopic(tp.Topic) {
-		return noLowWatermark, protocol.InvalidTopicException
+		return nil, 0, protocol.InvalidTopicException
 	}
 	p, code := b.replicas.Partition(tp)
 	switch {
 	case code == protocol.UnknownTopicOrPartition:
-		return noLowWatermark, protocol.NotLeaderOrFollower
+		return nil, 0, protocol.NotLeaderOrFollower
 	case code != protocol.None:
-		return noLowWatermark, code
+		return nil, 0, code
 	case !p.IsLeader():
-		return noLowWatermark, protocol.NotLeaderOrFollower
+		return nil, 0, protocol.NotLeaderOrFollower
 	case !p.Log().Config().Delete:
-		return noLowWatermark, protocol.PolicyViolation
+		return nil, 0, protocol.PolicyViolation
 	}
-	return p.DeleteRecords(before)
+	required, err := p.DeleteRecords(before)
+	return p, required, err
+}
+
+// await waits for the live followers. At the deadline the answer names the low watermark that there was at the beginning, as DelayedDeleteRecords does.
+func (d *deletion) await(ctx context.Context, timeout time.Duration) {
+	switch d.code = d.p.WaitDeleted(ctx, d.required, timeout); d.code {
+	case protocol.None:
+		d.low = d.p.LowWatermark()
+	case protocol.NotLeaderOrFollower:
+		d.low = noLowWatermark
+	}
 }

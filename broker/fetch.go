@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,9 +39,11 @@ type fetchOp struct {
 	session  *fetchSession // nil: sessionless
 	failed   bool          // the isolation level does not exist: Apache Kafka fails on it, in versions 7–12 for the request and each partition
 	full     bool          // every partition is in the answer, also an unchanged one
+	looked   bool          // collect has run: what followers' fetches say is recorded
 	listener string
 	parts    []fetchPart
 	read     replication.Read
+	follower replication.FollowerFetch // of a replica >= 0: of the partition that is being read
 
 	endpoints []protocol.NodeEndpoint // of the leaders that the answer names
 }
@@ -89,6 +90,7 @@ func (c *conn) serveFetch(body []byte) error {
 	}
 	op := fetchOps.Get().(*fetchOp)
 	op.b, op.header, op.replica, op.iso, op.listener = c.b, h, req.ReplicaID, req.Isolation, c.ln.name
+	op.follower.ID, op.follower.BrokerEpoch = req.ReplicaID, req.ReplicaEpoch
 	limit := int(c.b.fetchMaxBytes)
 	op.maxBytes, op.minBytes = min(int(req.MaxBytes), limit), min(int(req.MinBytes), limit)
 	code, sessionID := c.b.sessions.begin(op, req)
@@ -195,7 +197,7 @@ func (op *fetchOp) rewatch(w *replication.Waiter, watched []*replication.Partiti
 		if watched[i] != nil {
 			watched[i].Unwatch(w)
 		}
-		p.Watch(w)
+		p.Watch(w, op.isolation())
 		watched[i], changed = p, true
 	}
 	return changed
@@ -221,6 +223,7 @@ func (op *fetchOp) collect() bool {
 		}
 		left = max(0, left-n)
 	}
+	op.looked = true
 	return due || total >= op.minBytes
 }
 
@@ -232,8 +235,6 @@ func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) protocol
 		return code
 	}
 	switch {
-	case op.replica >= 0 && !slices.Contains(part.p.Replicas(), op.replica):
-		return protocol.NotLeaderOrFollower
 	case op.failed:
 		part.null = true
 		return protocol.UnknownServerError
@@ -246,6 +247,10 @@ func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) protocol
 	ask := replication.Ask{
 		Offset: part.q.FetchOffset, CurrentLeaderEpoch: max(part.q.CurrentLeaderEpoch, -1), LastFetchedEpoch: max(part.q.LastFetchedEpoch, -1),
 		Isolation: op.isolation(), MaxBytes: maxBytes, MinOneBatch: minOne,
+	}
+	if op.replica >= 0 {
+		op.follower.LogStartOffset, op.follower.Recorded = part.q.LogStartOffset, op.looked
+		ask.Follower = &op.follower
 	}
 	if err := part.p.Read(ask, &op.read); err != nil {
 		return errorCode(err)

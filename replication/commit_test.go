@@ -81,7 +81,9 @@ func TestWaitCommitted(t *testing.T) {
 		{"leadership moves", 1, []int32{1, 2}, 0, func(r *replica, _ context.CancelFunc) {
 			r.set(partitionState{leader: 2, epoch: 1, isr: []int32{1, 2}, replicas: []int32{1, 2, 3}})
 		}, protocol.NotLeaderOrFollower, time.Second},
-		{"leader again in a new epoch", 1, []int32{1, 2}, 0, func(r *replica, _ context.CancelFunc) { r.lead(1, 1, 2) }, protocol.NotLeaderOrFollower, time.Second},
+		{"leader still in the next epoch", 1, []int32{1, 2}, 0, func(r *replica, _ context.CancelFunc) { r.lead(1, 1, 2) }, protocol.RequestTimedOut, timeout},
+		{"leader still in the next epoch, which commits", 1, []int32{1, 2}, 0, func(r *replica, _ context.CancelFunc) { r.lead(1, 1) }, noCode, time.Second},
+		{"leader again after an epoch of somebody else", 1, []int32{1, 2}, 0, func(r *replica, _ context.CancelFunc) { r.lead(2, 1, 2) }, protocol.NotLeaderOrFollower, time.Second},
 		{"the replica goes", 1, []int32{1, 2}, 0, func(r *replica, _ context.CancelFunc) {
 			r.StopReplica(stopRequest(1, -1, epochDuringDelete, false))
 		}, protocol.NotLeaderOrFollower, time.Second},
@@ -105,7 +107,7 @@ func TestWaitCommitted(t *testing.T) {
 					t.Errorf("waited %v, want %v", waited, tc.waited)
 				}
 			})
-			if n := p.wait.count.Load(); n != 0 {
+			if n := p.wait.watermark.count.Load(); n != 0 {
 				t.Errorf("%d waiters are left", n)
 			}
 		})
@@ -149,7 +151,7 @@ func TestWatch(t *testing.T) {
 	p := r.lead(0, 1)
 	other := r.set(partitionState{partition: 1, leader: me, isr: []int32{1}, replicas: []int32{1}, isNew: true})
 	w := NewWaiter()
-	p.Watch(w)
+	p.Watch(w, LogEnd)
 	woken := func() bool {
 		select {
 		case <-w.C:
@@ -189,7 +191,7 @@ func TestWatch(t *testing.T) {
 	}
 	p.Unwatch(w)
 	p.wait.wakeAll()
-	if woken() || p.wait.count.Load() != 0 {
+	if woken() || p.wait.logEnd.count.Load() != 0 {
 		t.Error("woken after Unwatch")
 	}
 }

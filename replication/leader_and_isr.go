@@ -109,8 +109,7 @@ func (m *Manager) apply(topic string, id protocol.TopicID, s *kmsg.LeaderAndISRR
 			m.sc.Error(fmt.Sprintf("Topic id %v of partition %v in LeaderAndIsr differs from %v in its log", id, tp, known))
 			return protocol.InconsistentTopicID
 		}
-		p = &Partition{tp: tp, me: m.cfg.BrokerID, log: log}
-		p.mu.state.leader, p.mu.state.leaderEpoch = -1, -1
+		p = m.newPartition(tp, log)
 	}
 	return m.become(p, id, s)
 }

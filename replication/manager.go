@@ -4,6 +4,7 @@ package replication
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"gregor/protocol"
 )
@@ -14,6 +15,10 @@ type Config struct {
 	BrokerEpoch func() int64 // czxid of our registration in force (KIP-380)
 	Logs        Logs
 	Logger      func(name string) *slog.Logger
+	Clock       func() time.Time // nil: time.Now
+
+	ReplicaLagTimeMax time.Duration           // replica.lag.time.max.ms: how long a follower may be behind before it leaves the ISR
+	Alive             func(broker int32) bool // whether the cluster's metadata has the broker; nil: every broker is alive
 
 	// OnLeader and OnFollower are told, in order and without a lock of the partition held, when this broker becomes leader of a partition (also
 	// in a new leader epoch) or stops being it; leaderEpoch -1 says that the partition is gone.
@@ -26,6 +31,10 @@ type Manager struct {
 	cfg Config
 	log *slog.Logger // kafka.server.ReplicaManager
 	sc  *slog.Logger // state.change.logger
+
+	partitionLog *slog.Logger // kafka.cluster.Partition
+	isrLog       *slog.Logger // kafka.server.DefaultAlterPartitionManager
+	isr          isrQueue
 
 	// change serialises controller requests, as Kafka's replicaStateChangeLock does.
 	change sync.Mutex
@@ -40,7 +49,17 @@ type Manager struct {
 
 // NewManager returns a manager without partitions: the controller's LeaderAndIsr brings them.
 func NewManager(cfg Config) *Manager {
-	m := &Manager{cfg: cfg, log: cfg.Logger("kafka.server.ReplicaManager"), sc: cfg.Logger("state.change.logger")}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Alive == nil {
+		cfg.Alive = func(int32) bool { return true }
+	}
+	m := &Manager{
+		cfg: cfg, log: cfg.Logger("kafka.server.ReplicaManager"), sc: cfg.Logger("state.change.logger"),
+		partitionLog: cfg.Logger("kafka.cluster.Partition"), isrLog: cfg.Logger("kafka.server.DefaultAlterPartitionManager"),
+		isr: isrQueue{wake: make(chan struct{}, 1)},
+	}
 	m.mu.partitions = make(map[protocol.TopicPartition]*Partition)
 	m.mu.offline = make(map[protocol.TopicPartition]struct{})
 	return m

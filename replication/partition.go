@@ -1,10 +1,8 @@
 package replication
 
 import (
-	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"gregor/protocol"
 	"gregor/storage"
@@ -15,20 +13,22 @@ import (
 // Appends and reads hold the lock shared; changes of role and ISR hold it exclusively, so that no append of an old leader epoch can
 // land in a new one.
 type Partition struct {
+	m    *Manager
 	tp   protocol.TopicPartition
 	me   int32
 	log  Log
-	wait watchers
+	wait waiting
 
 	mu struct {
 		sync.RWMutex
-		state state
+		state  state
+		leader leadership // zero while another broker leads
 		// gone is set when the partition left this broker (StopReplica) or its directory failed; every later call answers it.
 		gone protocol.ErrorCode
 	}
 }
 
-// state is what the controller last told about a partition (LeaderAndIsr).
+// state is what the controller last told about a partition: LeaderAndIsr, and on the leader the answers to its ISR proposals.
 type state struct {
 	controllerEpoch int32
 	leader          int32
@@ -38,6 +38,21 @@ type state struct {
 	replicas        []int32
 	adding          []int32
 	removing        []int32
+}
+
+// leadership is what a replica has only while it leads.
+type leadership struct {
+	since      int32 // first leader epoch of those that this broker led one after the other, without anybody between
+	epochStart int64 // log end when the leader epoch began
+	followers  []*progress
+	pending    *ISRProposal // the ISR change that is not answered yet; nil: the ISR is as state says
+}
+
+// newPartition makes a replica of which the controller has told nothing yet.
+func (m *Manager) newPartition(tp protocol.TopicPartition, log Log) *Partition {
+	p := &Partition{m: m, tp: tp, me: m.cfg.BrokerID, log: log}
+	p.mu.state.leader, p.mu.state.leaderEpoch = -1, -1
+	return p
 }
 
 // TopicPartition names the partition.
@@ -73,6 +88,17 @@ func (p *Partition) LeaderEpoch() int32 {
 	return epoch
 }
 
+// LeaderEpochStart is where the log ended when this broker's leader epoch began, -1 when another broker leads. While the high watermark is
+// below it, clients could be told a smaller end than the leader before told them (KIP-207).
+func (p *Partition) LeaderEpochStart() int64 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if !p.leadsLocked() {
+		return unknownOffset
+	}
+	return p.mu.leader.epochStart
+}
+
 // ISR is a copy of the in-sync replicas.
 func (p *Partition) ISR() []int32 {
 	p.mu.RLock()
@@ -96,6 +122,23 @@ func (p *Partition) CheckLeader(epoch int32) protocol.ErrorCode {
 }
 
 func (p *Partition) checkLeaderLocked(epoch int32) protocol.ErrorCode {
+	if code := p.checkEpochLocked(epoch); code != protocol.None {
+		return code
+	}
+	if p.mu.state.leader != p.me {
+		return protocol.NotLeaderOrFollower
+	}
+	return protocol.None
+}
+
+// CheckReplica fences a request that a follower may answer, too (KIP-392): like CheckLeader, without NOT_LEADER_OR_FOLLOWER.
+func (p *Partition) CheckReplica(epoch int32) protocol.ErrorCode {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.checkEpochLocked(epoch)
+}
+
+func (p *Partition) checkEpochLocked(epoch int32) protocol.ErrorCode {
 	if p.mu.gone != protocol.None {
 		return p.mu.gone
 	}
@@ -104,8 +147,6 @@ func (p *Partition) checkLeaderLocked(epoch int32) protocol.ErrorCode {
 		return protocol.FencedLeaderEpoch
 	case epoch > current:
 		return protocol.UnknownLeaderEpoch
-	case p.mu.state.leader != p.me:
-		return protocol.NotLeaderOrFollower
 	}
 	return protocol.None
 }
@@ -118,194 +159,94 @@ func (p *Partition) Append(set []byte, acks int16, origin storage.Origin, out *s
 		p.mu.RUnlock()
 		return code
 	}
-	if acks == -1 && len(p.mu.state.isr) < p.effectiveMinISRLocked() {
+	if acks == -1 && p.underMinISRLocked() {
 		p.mu.RUnlock()
 		return protocol.NotEnoughReplicas
 	}
 	err := p.log.AppendAsLeader(set, p.mu.state.leaderEpoch, origin, out)
-	if err == nil {
-		p.advanceHighWatermarkLocked()
-	}
+	committed := err == nil && p.advanceHighWatermarkLocked()
 	p.mu.RUnlock()
 	if err == nil && !out.Duplicate {
-		p.wait.wakeAll()
+		p.wait.logEnd.wakeAll()
+	}
+	if committed {
+		p.wait.watermark.wakeAll()
 	}
 	return err
 }
 
-// effectiveMinISRLocked is min.insync.replicas, but never more than there are replicas.
-func (p *Partition) effectiveMinISRLocked() int {
-	return min(int(p.log.Config().MinInsyncReplicas), len(p.mu.state.replicas))
-}
-
-// advanceHighWatermarkLocked raises the high watermark to what the whole ISR has. A leader that is alone in the ISR commits at once; the
-// watermark stands still while the ISR is below min.insync.replicas (KAFKA-15583).
-func (p *Partition) advanceHighWatermarkLocked() {
-	isr := p.mu.state.isr
-	if len(isr) == 1 && isr[0] == p.me && len(isr) >= p.effectiveMinISRLocked() {
-		p.log.SetHighWatermark(p.log.LogEndOffset())
+// Watch wakes w whenever what a read with this isolation may see has moved, and after a change of role. Unwatch ends that.
+func (p *Partition) Watch(w *Waiter, isolation Isolation) {
+	if isolation == LogEnd {
+		p.wait.logEnd.add(w)
+	} else {
+		p.wait.watermark.add(w)
 	}
 }
 
-// committed reports whether an acks=-1 append that ends at lastOffset may be acknowledged: None when yes, an error code when it never
-// will be, and ok false while it still has to wait.
-func (p *Partition) committed(lastOffset int64, leaderEpoch int32) (code protocol.ErrorCode, ok bool) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if !p.leadsLocked() || p.mu.state.leaderEpoch != leaderEpoch {
-		return protocol.NotLeaderOrFollower, true
-	}
-	if p.log.HighWatermark() <= lastOffset {
-		return protocol.None, false
-	}
-	if len(p.mu.state.isr) < p.effectiveMinISRLocked() {
-		return protocol.NotEnoughReplicasAfterAppend, true
-	}
-	return protocol.None, true
+// Unwatch undoes Watch.
+func (p *Partition) Unwatch(w *Waiter) {
+	p.wait.logEnd.remove(w)
+	p.wait.watermark.remove(w)
 }
-
-// Committed reports, without waiting, whether an acks=-1 append that ends at lastOffset is committed.
-func (p *Partition) Committed(lastOffset int64) bool { return p.log.HighWatermark() > lastOffset }
-
-// WaitCommitted waits until the high watermark passes lastOffset. It returns None, REQUEST_TIMED_OUT at the deadline or when ctx ends,
-// NOT_ENOUGH_REPLICAS_AFTER_APPEND, or NOT_LEADER_OR_FOLLOWER when leadership moved meanwhile.
-func (p *Partition) WaitCommitted(ctx context.Context, lastOffset int64, leaderEpoch int32, timeout time.Duration) protocol.ErrorCode {
-	if code, ok := p.committed(lastOffset, leaderEpoch); ok {
-		return code
-	}
-	w := NewWaiter()
-	p.wait.add(w)
-	defer p.wait.remove(w)
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	for {
-		if code, ok := p.committed(lastOffset, leaderEpoch); ok {
-			return code
-		}
-		select {
-		case <-w.C:
-		case <-timer.C:
-			return protocol.RequestTimedOut
-		case <-ctx.Done():
-			return protocol.RequestTimedOut
-		}
-	}
-}
-
-// Isolation bounds what a read may see.
-type Isolation int8
-
-const (
-	LogEnd           Isolation = iota // a replica, or a debugging consumer
-	HighWatermark                     // read_uncommitted
-	LastStableOffset                  // read_committed
-)
-
-// Read is one partition's part of a fetch. Result's slice is the caller's to release.
-type Read struct {
-	Result           storage.ReadResult
-	Diverging        bool // the reader's log ends otherwise than ours: DivergingEpoch and DivergingEnd say where to truncate, nothing was read
-	DivergingEpoch   int32
-	DivergingEnd     int64
-	HighWatermark    int64
-	LastStableOffset int64
-	LogStartOffset   int64
-}
-
-// Ask is what a fetch wants of one partition.
-type Ask struct {
-	Offset             int64
-	CurrentLeaderEpoch int32 // -1: not checked
-	LastFetchedEpoch   int32 // -1: the reader does not know its log's last epoch, or does not want it compared (KIP-595)
-	Isolation          Isolation
-	MaxBytes           int
-	MinOneBatch        bool // the first batch comes whole even when larger than MaxBytes
-}
-
-// Read reads up to what the isolation allows. Errors: those of CheckLeader, OFFSET_OUT_OF_RANGE, storage.ErrStorage.
-func (p *Partition) Read(ask Ask, out *Read) error {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if code := p.checkLeaderLocked(ask.CurrentLeaderEpoch); code != protocol.None {
-		return code
-	}
-	out.LogStartOffset = p.log.LogStartOffset()
-	// The watermark is read once: a second look could be later than what is read (KAFKA-9807).
-	out.HighWatermark = p.log.HighWatermark()
-	out.LastStableOffset = min(p.log.LastStableOffset(), out.HighWatermark)
-	out.Diverging = false
-	if ask.LastFetchedEpoch != -1 {
-		if err := p.compareEpoch(ask, out); err != nil || out.Diverging {
-			return err
-		}
-	}
-	maxOffset := out.HighWatermark
-	switch ask.Isolation {
-	case LogEnd:
-		maxOffset = p.log.LogEndOffset()
-	case LastStableOffset:
-		maxOffset = out.LastStableOffset
-	}
-	return p.log.Read(ask.Offset, ask.MaxBytes, maxOffset, ask.MinOneBatch, &out.Result)
-}
-
-// compareEpoch finds out whether the reader's log, which ends at ask.Offset in ask.LastFetchedEpoch, is a prefix of ours. OFFSET_OUT_OF_RANGE beats divergence (KAFKA-12996).
-func (p *Partition) compareEpoch(ask Ask, out *Read) error {
-	epoch, end := p.log.EndOffsetForEpoch(ask.LastFetchedEpoch)
-	if epoch == -1 || end < 0 || ask.Offset < out.LogStartOffset {
-		return protocol.OffsetOutOfRange
-	}
-	if epoch < ask.LastFetchedEpoch || end < ask.Offset {
-		out.Diverging, out.DivergingEpoch, out.DivergingEnd = true, epoch, end
-	}
-	return nil
-}
-
-// DeleteRecords raises the log start offset (-1: to the high watermark) and returns the new low watermark. Errors: those of CheckLeader, OFFSET_OUT_OF_RANGE.
-func (p *Partition) DeleteRecords(before int64) (lowWatermark int64, err error) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if code := p.checkLeaderLocked(-1); code != protocol.None {
-		return -1, code
-	}
-	if before == -1 {
-		before = p.log.HighWatermark()
-	}
-	if before < 0 || before > p.log.HighWatermark() {
-		return -1, protocol.OffsetOutOfRange
-	}
-	if err := p.log.IncrementLogStartOffset(before); err != nil {
-		return -1, err
-	}
-	return p.log.LogStartOffset(), nil
-}
-
-// Watch wakes w whenever the partition moves: an append, a higher watermark, a change of role. Unwatch ends that.
-func (p *Partition) Watch(w *Waiter)   { p.wait.add(w) }
-func (p *Partition) Unwatch(w *Waiter) { p.wait.remove(w) }
 
 // leave makes every later call answer code and wakes all who wait.
 func (p *Partition) leave(code protocol.ErrorCode) {
 	p.mu.Lock()
 	p.mu.gone = code
+	p.mu.leader.pending = nil
 	p.mu.Unlock()
 	p.wait.wakeAll()
 }
 
-// become takes over a new state from the controller. As leader it starts the epoch in the log's epoch cache before any append can happen
-// (KAFKA-7415).
+// become takes over a new state from the controller, whose leader epoch is higher than the one before. As leader it starts the epoch in the log's epoch
+// cache before any append can happen (KAFKA-7415).
 func (p *Partition) become(s state) error {
 	p.mu.Lock()
 	defer p.wait.wakeAll()
 	defer p.mu.Unlock()
-	if s.leader == p.me {
-		if err := p.log.AssignEpochStart(s.leaderEpoch); err != nil {
-			return err
-		}
+	if s.leader != p.me {
+		p.mu.state, p.mu.leader = s, leadership{}
+		return nil
 	}
+	if err := p.log.AssignEpochStart(s.leaderEpoch); err != nil {
+		return err
+	}
+	p.mu.leader = p.nextLeadershipLocked(&s)
 	p.mu.state = s
-	if s.leader == p.me {
-		p.advanceHighWatermarkLocked()
+	p.advanceHighWatermarkLocked()
+	return nil
+}
+
+// nextLeadershipLocked begins a leader epoch. Only when it follows directly on one that this broker led nobody else can have led in between: what is known
+// of the followers' logs still holds then, and so does what was appended.
+func (p *Partition) nextLeadershipLocked(s *state) leadership {
+	old, now := &p.mu.leader, p.m.cfg.Clock()
+	same := p.leadsLocked() && s.leaderEpoch == p.mu.state.leaderEpoch+1
+	next := leadership{since: s.leaderEpoch, epochStart: p.log.LogEndOffset()}
+	if same {
+		next.since = old.since
+	}
+	for _, id := range s.replicas {
+		if id == p.me {
+			continue
+		}
+		r := old.follower(id)
+		if r == nil || !same {
+			r = newProgress(id)
+		}
+		r.leaderEpochBegins(same, slices.Contains(s.isr, id), next.epochStart, now)
+		next.followers = append(next.followers, r)
+	}
+	return next
+}
+
+// follower is what is known of another replica; nil when the broker has none in the assignment.
+func (l *leadership) follower(id int32) *progress {
+	for _, r := range l.followers {
+		if r.id == id {
+			return r
+		}
 	}
 	return nil
 }

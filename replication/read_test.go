@@ -108,12 +108,12 @@ func TestDeleteRecords(t *testing.T) {
 	r.lead(1, 1, 2)
 	mustAppend(t, p, 10, 1) // above the high watermark of 10
 	for _, tc := range []struct {
-		before, low int64
-		want        protocol.ErrorCode
-	}{{3, 3, noCode}, {2, 3, noCode}, {11, -1, protocol.OffsetOutOfRange}, {-2, -1, protocol.OffsetOutOfRange}, {-1, 10, noCode}} {
-		low, err := p.DeleteRecords(tc.before)
-		if got := codeOf(t, err); got != tc.want || low != tc.low {
-			t.Errorf("before %d: %d, %v; want %d, %v", tc.before, low, got, tc.low, tc.want)
+		before, required, start int64
+		want                    protocol.ErrorCode
+	}{{3, 3, 3, noCode}, {2, 2, 3, noCode}, {11, -1, 3, protocol.OffsetOutOfRange}, {-2, -1, 3, protocol.OffsetOutOfRange}, {-1, 10, 10, noCode}} {
+		required, err := p.DeleteRecords(tc.before)
+		if got, start := codeOf(t, err), p.Log().LogStartOffset(); got != tc.want || required != tc.required || start != tc.start {
+			t.Errorf("before %d: %d, %v, log start %d; want %d, %v, %d", tc.before, required, got, start, tc.required, tc.want, tc.start)
 		}
 	}
 	r.restart()
@@ -228,7 +228,7 @@ func TestAppendsRaceWithRoles(t *testing.T) {
 	}
 	watcher.Go(func() {
 		w, last := NewWaiter(), int64(0)
-		p.Watch(w)
+		p.Watch(w, HighWatermark)
 		defer p.Unwatch(w)
 		for {
 			select {

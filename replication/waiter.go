@@ -57,3 +57,16 @@ func (ws *watchers) wakeAll() {
 		w.wake()
 	}
 }
+
+// waiting are those who wait for a partition: for its log to grow, or for what is committed (and the ISR, and the low watermark) to move. Who waits for one is not
+// disturbed by the other.
+type waiting struct {
+	logEnd    watchers
+	watermark watchers
+}
+
+// wakeAll wakes everybody: the role has changed.
+func (w *waiting) wakeAll() {
+	w.logEnd.wakeAll()
+	w.watermark.wakeAll()
+}

@@ -1,0 +1,104 @@
+package replication
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"gregor/protocol"
+)
+
+// effectiveMinISRLocked is min.insync.replicas, but never more than there are replicas.
+func (p *Partition) effectiveMinISRLocked() int {
+	return min(int(p.log.Config().MinInsyncReplicas), len(p.mu.state.replicas))
+}
+
+func (p *Partition) underMinISRLocked() bool {
+	return len(p.mu.state.isr) < p.effectiveMinISRLocked()
+}
+
+// maximalISRLocked is every replica that may be in the ISR: the committed one, and whom a pending proposal adds. Whom it removes stays in until the controller
+// has agreed (KIP-497), because until then that replica may become leader.
+func (p *Partition) maximalISRLocked() []int32 {
+	if pending := p.mu.leader.pending; pending != nil {
+		return pending.maximal
+	}
+	return p.mu.state.isr
+}
+
+// advanceHighWatermarkLocked raises the high watermark to what the whole maximal ISR has, and reports whether it moved. A replica that is caught up, but not
+// yet in the ISR, is waited for, too: otherwise it would be behind the watermark again before it could join. The watermark stands still while the ISR
+// is below min.insync.replicas (KAFKA-15583).
+func (p *Partition) advanceHighWatermarkLocked() bool {
+	if p.underMinISRLocked() {
+		return false
+	}
+	end := p.log.LogEndOffset()
+	mark := end
+	if followers := p.mu.leader.followers; len(followers) > 0 {
+		isr := p.maximalISRLocked()
+		for _, r := range followers {
+			s := r.snapshot()
+			if s.LogEndOffset >= mark {
+				continue
+			}
+			if slices.Contains(isr, r.id) || s.caughtUp(end, p.m.cfg.Clock(), p.m.cfg.ReplicaLagTimeMax) && p.m.cfg.Alive(r.id) {
+				mark = s.LogEndOffset
+			}
+		}
+	}
+	before := p.log.HighWatermark()
+	return mark > before && p.log.SetHighWatermark(mark) > before
+}
+
+// CommitStatus reports whether an acks=-1 append of this leader epoch that ends at lastOffset may be acknowledged: None when yes, an error code when it
+// never will be, and done false while it still has to wait. It waits on when this broker got a new leader epoch directly after the one before: nobody else
+// can have led, so the append is still in the log.
+func (p *Partition) CommitStatus(lastOffset int64, leaderEpoch int32) (code protocol.ErrorCode, done bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if !p.leadsLocked() || leaderEpoch < p.mu.leader.since {
+		return protocol.NotLeaderOrFollower, true
+	}
+	if p.log.HighWatermark() <= lastOffset {
+		return protocol.None, false
+	}
+	if len(p.maximalISRLocked()) < p.effectiveMinISRLocked() {
+		return protocol.NotEnoughReplicasAfterAppend, true
+	}
+	return protocol.None, true
+}
+
+// Committed reports, without waiting, whether an acks=-1 append that ends at lastOffset is committed.
+func (p *Partition) Committed(lastOffset int64) bool { return p.log.HighWatermark() > lastOffset }
+
+// WaitCommitted waits until the high watermark passes lastOffset. It returns None, REQUEST_TIMED_OUT at the deadline or when ctx ends,
+// NOT_ENOUGH_REPLICAS_AFTER_APPEND, or NOT_LEADER_OR_FOLLOWER when leadership moved meanwhile.
+func (p *Partition) WaitCommitted(ctx context.Context, lastOffset int64, leaderEpoch int32, timeout time.Duration) protocol.ErrorCode {
+	return p.await(ctx, timeout, func() (protocol.ErrorCode, bool) { return p.CommitStatus(lastOffset, leaderEpoch) })
+}
+
+// await waits until look is done, looking again whenever the watermark, the low watermark, the ISR or the role moves; REQUEST_TIMED_OUT at the deadline or when
+// ctx ends.
+func (p *Partition) await(ctx context.Context, timeout time.Duration, look func() (code protocol.ErrorCode, done bool)) protocol.ErrorCode {
+	if code, done := look(); done {
+		return code
+	}
+	w := NewWaiter()
+	p.wait.watermark.add(w)
+	defer p.wait.watermark.remove(w)
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	for {
+		if code, done := look(); done {
+			return code
+		}
+		select {
+		case <-w.C:
+		case <-timer.C:
+			return protocol.RequestTimedOut
+		case <-ctx.Done():
+			return protocol.RequestTimedOut
+		}
+	}
+}
