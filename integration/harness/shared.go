@@ -27,7 +27,7 @@ func atExit(step func()) {
 // Main runs a package's tests and then ends what they shared. Every TestMain that uses this package is:
 //
 //	func TestMain(m *testing.M) { os.Exit(harness.Main(m)) }
-func Main(m *testing.M) int {
+func Main(m interface{ Run() int }) int {
 	code := m.Run()
 	exits.Lock()
 	defer exits.Unlock()

@@ -1,0 +1,384 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"gregor/integration/harness"
+)
+
+// plans is every fault, by its number in the project's fault matrix.
+var plans = []plan{
+	{name: "F1", fault: killLeader},
+	{name: "F2", fault: isolateLeader},
+	{name: "F3", fault: dropOneWay},
+	{name: "F4", fault: pauseLeader},
+	{name: "F5", fault: rollingRestart},
+	{name: "F6", fault: killController},
+	{name: "F7", fault: loseZooKeeper},
+	{name: "F8", fault: powerFailure(1)},
+	{name: "F8x2", fault: powerFailure(2)},
+	{name: "F11", fault: staleFirst},
+	{name: "F16", fault: reassign, replicas: [][]int32{{1, 2, 3}, {2, 3, 1}}, after: reassignBack},
+}
+
+// killLeader (F1) kills a partition's leader, once or as long as the seed says, each time the new one.
+func killLeader(r *round) error {
+	for range 1 + r.rng.IntN(2) {
+		p := r.any()
+		n, err := r.leader(p)
+		if err != nil {
+			return err
+		}
+		r.rec.Faultf("kill -9 %v, leader of %d", n, p)
+		n.Kill()
+		if r.rng.IntN(4) > 0 { // otherwise it is back before anybody knows
+			if err := r.awaitLeader(p, n); err != nil {
+				return err
+			}
+			r.pause(0, time.Second)
+		}
+		r.rec.Faultf("start %v", n)
+		if err := n.start(); err != nil {
+			return err
+		}
+		r.pause(0, time.Second)
+	}
+	return nil
+}
+
+// isolateLeader (F2) cuts a leader off from the other brokers and from ZooKeeper; clients still reach it. Sometimes it dies before it is back.
+func isolateLeader(r *round) error {
+	p := r.any()
+	n, err := r.leader(p)
+	if err != nil {
+		return err
+	}
+	r.rec.Faultf("isolate %v, leader of %d", n, p)
+	if err := n.isolate(r.others(n)...); err != nil {
+		return err
+	}
+	if err := r.awaitLeader(p, n); err != nil {
+		return err
+	}
+	r.pause(500*time.Millisecond, 3*time.Second)
+	if r.rng.IntN(2) == 0 {
+		r.rec.Faultf("kill -9 %v", n)
+		n.Kill()
+	}
+	return nil
+}
+
+// dropOneWay (F3) has what goes one way between a leader and others vanish.
+func dropOneWay(r *round) error {
+	n, err := r.leader(r.any())
+	if err != nil {
+		return err
+	}
+	switch way := r.rng.IntN(4); way {
+	case 0:
+		r.rec.Faultf("drop from leader %v to the brokers", n)
+		err = n.drop(r.peers(n)...)
+	case 1:
+		r.rec.Faultf("drop from the brokers to leader %v", n)
+		err = dropTo(n, r.peers(n))
+	case 2:
+		r.rec.Faultf("drop from %v to ZooKeeper", n)
+		err = n.drop(r.ensemble()...)
+	case 3:
+		r.rec.Faultf("drop from ZooKeeper to %v", n)
+		err = dropTo(n, r.ensemble())
+	}
+	r.pause(replicaLag, sessionTimeout+replicaLag)
+	return err
+}
+
+func dropTo(n *node, from []host) error {
+	var failures []error
+	for _, h := range from {
+		failures = append(failures, h.drop(n.host))
+	}
+	return errors.Join(failures...)
+}
+
+// pauseLeader (F4) stops a leader's process for less or more than its session lasts; then it goes on as if nothing had been.
+func pauseLeader(r *round) error {
+	n, err := r.leader(r.any())
+	if err != nil {
+		return err
+	}
+	length := time.Second
+	if r.rng.IntN(4) > 0 {
+		length = sessionTimeout + time.Duration(r.rng.Int64N(int64(4*time.Second)))
+	}
+	r.rec.Faultf("SIGSTOP %v for %v", n, length)
+	n.pause()
+	time.Sleep(length)
+	r.rec.Faultf("SIGCONT %v", n)
+	n.resume()
+	return nil
+}
+
+// rollingRestart (F5) restarts every broker with a controlled shutdown, the next one when the last is in sync.
+func rollingRestart(r *round) error {
+	for _, i := range r.rng.Perm(brokerCount) {
+		n := r.nodes[i]
+		r.rec.Faultf("SIGTERM %v", n)
+		if err := n.stop(); err != nil {
+			return err
+		}
+		if err := n.start(); err != nil {
+			return err
+		}
+		r.rec.Faultf("%v is back", n)
+		if err := eventually(convergeTimeout, func() error { return r.converged(context.Background()) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// killController (F6) kills, pauses or isolates the controller while topics come and go. What was acknowledged about topics holds afterwards.
+func killController(r *round) error {
+	ctx, stop := context.WithCancel(context.Background())
+	var churn sync.WaitGroup
+	topics := &topicChurn{cluster: r.cluster, prefix: "churn-" + r.topic, there: map[string]bool{}}
+	churn.Go(func() { topics.run(ctx) })
+	fault := r.unseatController()
+	stop()
+	churn.Wait()
+	return errors.Join(fault, r.heal(), eventually(convergeTimeout, topics.holds), topics.clean())
+}
+
+func (r *round) unseatController() error {
+	r.pause(300*time.Millisecond, time.Second)
+	id, err := r.tree.controller()
+	if err != nil {
+		return err
+	}
+	n := r.nodes[id-1]
+	switch r.rng.IntN(3) {
+	case 0:
+		r.rec.Faultf("kill -9 the controller, %v", n)
+		n.Kill()
+	case 1:
+		r.rec.Faultf("SIGSTOP the controller, %v", n)
+		n.pause()
+	case 2:
+		r.rec.Faultf("isolate the controller, %v", n)
+		err = n.isolate(r.others(n)...)
+	}
+	if err != nil {
+		return err
+	}
+	err = eventually(30*time.Second, func() error {
+		if now, err := r.tree.controller(); err != nil || now == id {
+			return fmt.Errorf("no new controller: %v", err)
+		}
+		return nil
+	})
+	r.pause(time.Second, 2*time.Second)
+	return err
+}
+
+// topicChurn creates and deletes topics and knows which must be there.
+type topicChurn struct {
+	*cluster
+	prefix string
+	there  map[string]bool // what is known: created or deleted; a topic with an unknown outcome is not in it
+	all    []string
+}
+
+func (tc *topicChurn) run(ctx context.Context) {
+	for n := 0; ctx.Err() == nil; n++ {
+		name := fmt.Sprintf("%s-%d", tc.prefix, n)
+		tc.all = append(tc.all, name)
+		attempt, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		if err := tc.create(attempt, name, [][]int32{{1, 2, 3}, {3, 2, 1}, {2, 1, 3}}, nil); err == nil {
+			tc.there[name] = true
+		}
+		if n >= 3 {
+			old := tc.all[n-3]
+			delete(tc.there, old)
+			if answer, err := tc.admin.DeleteTopics(attempt, old); err == nil && answer[old].Err == nil {
+				tc.there[old] = false
+			}
+		}
+		cancel()
+		sleep(ctx, 50*time.Millisecond)
+	}
+}
+
+// holds says whether everything acknowledged about topics is so.
+func (tc *topicChurn) holds() error {
+	topics, err := tc.tree.topics()
+	if err != nil {
+		return err
+	}
+	for name, there := range tc.there {
+		if slices.Contains(topics, name) != there {
+			return fmt.Errorf("topic %s: there is to be %v, and it is not so", name, there)
+		}
+	}
+	return tc.converged(context.Background())
+}
+
+// clean deletes what is left.
+func (tc *topicChurn) clean() error {
+	topics, err := tc.tree.topics()
+	if err != nil {
+		return err
+	}
+	left := slices.DeleteFunc(tc.all, func(name string) bool { return !slices.Contains(topics, name) })
+	if len(left) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	answer, err := tc.admin.DeleteTopics(ctx, left...)
+	if err != nil {
+		return err
+	}
+	for _, a := range answer {
+		if a.Err != nil && !errors.Is(a.Err, kerr.UnknownTopicOrPartition) {
+			return fmt.Errorf("deleting %s: %w", a.Topic, a.Err)
+		}
+	}
+	return nil
+}
+
+// loseZooKeeper (F7) ends a broker's session from outside, kills the ensemble's leader, takes one server away, or takes the quorum away.
+func loseZooKeeper(r *round) error {
+	switch r.rng.IntN(4) {
+	case 0:
+		return r.expireSession()
+	case 1:
+		n := r.nodes[r.rng.IntN(brokerCount)]
+		r.rec.Faultf("cut %v off from ZooKeeper until its session is over", n)
+		err := n.isolate(r.ensemble()...)
+		r.pause(sessionTimeout+time.Second, sessionTimeout+3*time.Second)
+		return err
+	case 2:
+		for _, k := range r.keepers {
+			if k.leads() {
+				r.rec.Faultf("kill -9 %s, the leader of the ensemble", k.name)
+				k.kill()
+				break
+			}
+		}
+		r.pause(time.Second, 3*time.Second)
+		return nil
+	}
+	return r.loseQuorum()
+}
+
+func (r *round) expireSession() error {
+	n := r.nodes[r.rng.IntN(brokerCount)]
+	if id, err := r.tree.controller(); err == nil && r.rng.IntN(2) == 0 {
+		n = r.nodes[id-1]
+	}
+	path := fmt.Sprintf("%s/brokers/ids/%d", r.tree.chroot, n.id)
+	_, stat, err := r.tree.conn.Exists(path)
+	if err != nil {
+		return err
+	}
+	r.rec.Faultf("the session %#x of %v ends", stat.EphemeralOwner, n)
+	harness.ExpireSession(r.t, n.Connect, stat.EphemeralOwner)
+	r.pause(time.Second, 3*time.Second)
+	return nil
+}
+
+// loseQuorum kills two of three servers. Whoever leads goes on serving: no ISR needs to change.
+func (r *round) loseQuorum() error {
+	alone := r.rng.IntN(len(r.keepers))
+	for i, k := range r.keepers {
+		if i != alone {
+			r.rec.Faultf("kill -9 %s", k.name)
+			k.kill()
+		}
+	}
+	time.Sleep(time.Second)
+	before := r.acks.Load()
+	r.pause(2*time.Second, 2*sessionTimeout)
+	if r.acks.Load() < before+100 {
+		return fmt.Errorf("without ZooKeeper %d records were acknowledged", r.acks.Load()-before)
+	}
+	return nil
+}
+
+// powerFailure (F8) is the loss of power of so many brokers at once, a leader among them: what they had not synced is gone.
+func powerFailure(brokers int) func(*round) error {
+	return func(r *round) error {
+		leader, err := r.leader(r.any())
+		if err != nil {
+			return err
+		}
+		victims := []*node{leader}
+		for _, i := range r.rng.Perm(brokerCount) {
+			if n := r.nodes[i]; n != leader && len(victims) < brokers {
+				victims = append(victims, n)
+			}
+		}
+		for _, n := range victims {
+			r.rec.Faultf("power failure of %v", n)
+			if err := n.powerFails(); err != nil {
+				return err
+			}
+		}
+		if r.rng.IntN(2) == 0 { // otherwise they are back before their sessions end
+			r.pause(sessionTimeout, sessionTimeout+2*time.Second)
+		}
+		for _, n := range victims {
+			r.rec.Faultf("start %v", n)
+			if err := n.start(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// staleFirst (F11) kills a follower, lets the others go on without it, kills them too, and starts the follower first: it must not lead.
+func staleFirst(r *round) error {
+	p := r.any()
+	leader, err := r.leader(p)
+	if err != nil {
+		return err
+	}
+	stale := r.nodes[r.rng.IntN(brokerCount)]
+	for stale == leader {
+		stale = r.nodes[r.rng.IntN(brokerCount)]
+	}
+	r.rec.Faultf("kill -9 %v", stale)
+	stale.Kill()
+	err = eventually(30*time.Second, func() error {
+		for p := range r.partitions {
+			if s, err := r.tree.state(r.topic, p); err != nil || slices.Contains(s.ISR, stale.id) {
+				return fmt.Errorf("%v is still in the ISR: %v", stale, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.pause(500*time.Millisecond, time.Second) // records that it does not have
+	for _, n := range r.nodes[:brokerCount] {
+		if n != stale {
+			r.rec.Faultf("kill -9 %v", n)
+			n.Kill()
+		}
+	}
+	r.rec.Faultf("start %v", stale)
+	if err := stale.start(); err != nil {
+		return err
+	}
+	r.pause(sessionTimeout+time.Second, sessionTimeout+2*time.Second) // it becomes the controller, and sees that the others are gone
+	return nil
+}

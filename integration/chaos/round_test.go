@@ -1,0 +1,402 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gregor/integration/chaos/history"
+	"gregor/integration/harness"
+)
+
+const (
+	deliveryTimeout = 60 * time.Second        // after which a producer gives a record up
+	convergeTimeout = 60 * time.Second        // from the end of a fault to everybody in sync
+	sendInterval    = 5 * time.Millisecond    // per producer
+	calm            = 1500 * time.Millisecond // of traffic before a fault
+	maxMessageBytes = 65536
+)
+
+// A round is one fault while clients work on a topic of their own.
+type round struct {
+	*cluster
+	t          *testing.T
+	rng        *rand.Rand
+	rec        *history.Recorder
+	topic      string
+	partitions int32
+	acksAll    bool
+	rules      history.Rules
+
+	acks     atomic.Int64 // acknowledged so far
+	gap      atomic.Int64 // longest time without an acknowledgement, in nanoseconds
+	lastAck  atomic.Int64
+	watchers context.CancelFunc
+}
+
+// A plan is what a round does.
+type plan struct {
+	name     string
+	fault    func(*round) error
+	configs  map[string]string // of the topic, over the usual ones
+	replicas [][]int32         // of the topic; default: two partitions on all brokers
+	acks1    bool              // acks=1 instead of acks=all with idempotence
+	rules    history.Rules
+	after    func(*round) error // further things to hold when all is over
+}
+
+// group is the round's consumer group.
+func (r *round) group() string { return "group-" + r.topic }
+
+// sent records the outcome of a send.
+func (r *round) sent(e history.Event) {
+	r.rec.Add(e)
+	if e.Outcome == history.OK {
+		r.acks.Add(1)
+		now := r.rec.Now()
+		if pause := now - r.lastAck.Swap(now); pause > r.gap.Load() {
+			r.gap.Store(pause)
+		}
+	}
+}
+
+// play plays a round and returns what was wrong with it: a broken rule of the history, or an error when the cluster or a client did not come back.
+func (c *cluster) play(t *testing.T, dir string, seed uint64, p plan) ([]history.Anomaly, error) {
+	t.Helper()
+	path := filepath.Join(dir, fmt.Sprintf("%s-%d.jsonl", p.name, seed))
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	r := &round{
+		cluster: c, t: t, rng: rand.New(rand.NewPCG(seed, 0)), rec: history.NewRecorder(file), topic: fmt.Sprintf("%s-%d", p.name, seed),
+		partitions: 2, acksAll: !p.acks1, rules: p.rules,
+	}
+	began := time.Now()
+	trouble := r.run(p)
+	events, err := r.rec.Close()
+	trouble = errors.Join(trouble, err)
+	anomalies := history.Check(events, p.rules)
+	t.Logf("%s seed %d: %d events, %d acknowledged, %.1f s at most without an acknowledgement, %.1f s in all; anomalies: %v; trouble: %v",
+		p.name, seed, len(events), r.acks.Load(), float64(r.gap.Load())/1e9, time.Since(began).Seconds(), anomalies, trouble)
+	if trouble == nil && len(anomalies) == 0 && *keep == "" {
+		return nil, os.Remove(path)
+	}
+	return anomalies, trouble
+}
+
+func (r *round) run(p plan) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := eventually(convergeTimeout, func() error { return r.converged(ctx) }); err != nil {
+		return fmt.Errorf("before the fault: %w", err)
+	}
+	if err := r.makeTopic(ctx, p); err != nil {
+		return err
+	}
+	work := r.startClients(ctx)
+	fault := errors.Join(r.warmUp(), p.fault(r))
+	healing := r.rec.Now()
+	r.rec.Faultf("the fault ends")
+	heal := r.heal()
+	converged := eventually(convergeTimeout, func() error { return r.converged(ctx) })
+	r.rec.Faultf("converged after %.1f s", float64(r.rec.Now()-healing)/1e9)
+	progress := r.progress()
+	clients := work.end()
+	if err := errors.Join(fault, heal, converged, progress, clients, r.healthy()); err != nil {
+		r.rec.Faultf("trouble: %v", err)
+		return err
+	}
+	if err := r.recordEnd(ctx); err != nil {
+		return err
+	}
+	if p.after != nil {
+		if err := p.after(r); err != nil {
+			return err
+		}
+	}
+	return r.deleteTopic(ctx)
+}
+
+func (r *round) makeTopic(ctx context.Context, p plan) error {
+	configs := map[string]string{"segment.bytes": "262144", "max.message.bytes": fmt.Sprint(maxMessageBytes)}
+	for key, value := range p.configs {
+		configs[key] = value
+	}
+	replicas := p.replicas
+	if replicas == nil {
+		order := r.rng.Perm(brokerCount)
+		a, b, c := int32(order[0]+1), int32(order[1]+1), int32(order[2]+1)
+		replicas = [][]int32{{a, b, c}, {b, c, a}}
+	}
+	r.partitions = int32(len(replicas))
+	r.rec.Faultf("%s: %s on %v, %v", p.name, r.topic, replicas, configs)
+	return r.createTopic(ctx, r.topic, replicas, configs)
+}
+
+func (r *round) deleteTopic(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	answer, err := r.admin.DeleteTopics(ctx, r.topic)
+	if err != nil {
+		return err
+	}
+	return answer[r.topic].Err
+}
+
+// workers is the clients and observers of a round.
+type workers struct {
+	r                          *round
+	producing, reading, member context.CancelFunc
+	producers, readers, others sync.WaitGroup
+	mu                         sync.Mutex
+	failures                   []error
+	ends                       atomic.Pointer[map[int32]int64] // how far readers are to read, once it is known
+}
+
+func (r *round) startClients(ctx context.Context) *workers {
+	w := &workers{r: r}
+	producing, stopProducing := context.WithCancel(ctx)
+	reading, stopReading := context.WithCancel(ctx)
+	member, stopMember := context.WithCancel(ctx)
+	w.producing, w.reading, w.member = stopProducing, stopReading, stopMember
+	r.lastAck.Store(r.rec.Now())
+	w.do(&w.producers, func() error { return r.franzProducer(producing, "franz") })
+	w.do(&w.producers, func() error { return r.librdkafkaProducer(producing, "librdkafka") })
+	w.do(&w.producers, func() error { return r.refusedProducer(producing, "refused") })
+	w.do(&w.readers, func() error { return r.franzReader(reading, "franz-reader", history.Poll, w.until) })
+	w.do(&w.readers, func() error { return r.librdkafkaReader(reading, "librdkafka-reader", w.until) })
+	w.do(&w.others, func() error { return r.franzMember(member, "franz-member") })
+	w.do(&w.others, func() error { return r.librdkafkaMember(member, "librdkafka-member") })
+	for _, watch := range []func(context.Context){r.watchStates, r.watchEnds, r.watchCommits} {
+		w.do(&w.others, func() error { watch(member); return nil })
+	}
+	return w
+}
+
+func (w *workers) do(group *sync.WaitGroup, work func() error) {
+	group.Go(func() {
+		if err := work(); err != nil {
+			w.mu.Lock()
+			w.failures = append(w.failures, err)
+			w.mu.Unlock()
+		}
+	})
+}
+
+func (w *workers) until() map[int32]int64 {
+	if ends := w.ends.Load(); ends != nil {
+		return *ends
+	}
+	return nil
+}
+
+// end ends the work: producers first, then readers, once they have read everything, and then the group, once it has committed everything.
+func (w *workers) end() error {
+	w.producing()
+	w.producers.Wait()
+	ends, err := w.r.highWatermarks()
+	if err == nil {
+		w.ends.Store(&ends)
+		stop := time.AfterFunc(30*time.Second, w.reading)
+		w.readers.Wait()
+		stop.Stop()
+		err = eventually(30*time.Second, func() error { return w.r.groupAt(ends) })
+	}
+	w.reading()
+	w.member()
+	w.readers.Wait()
+	w.others.Wait()
+	return errors.Join(append(w.failures, err)...)
+}
+
+// highWatermarks is the end of every partition as its leader tells.
+func (r *round) highWatermarks() (ends map[int32]int64, err error) {
+	err = eventually(20*time.Second, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		list, err := r.admin.ListEndOffsets(ctx, r.topic)
+		if err = errors.Join(err, list.Error()); err != nil {
+			return err
+		}
+		ends = map[int32]int64{}
+		for p := range r.partitions {
+			end, ok := list.Lookup(r.topic, p)
+			if !ok {
+				return fmt.Errorf("no end of %s-%d", r.topic, p)
+			}
+			ends[p] = end.Offset
+		}
+		return nil
+	})
+	return ends, err
+}
+
+// groupAt says whether the group has committed that far.
+func (r *round) groupAt(ends map[int32]int64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	offsets, err := r.admin.FetchOffsets(ctx, r.group())
+	if err != nil {
+		return err
+	}
+	for p, end := range ends {
+		if o, ok := offsets.Lookup(r.topic, p); !ok || o.At != end {
+			return fmt.Errorf("%s-%d: the group has committed %d of %d (%v)", r.topic, p, o.At, end, o.Err)
+		}
+	}
+	return nil
+}
+
+// warmUp waits for the first acknowledgements and lets the clients work for a moment.
+func (r *round) warmUp() error {
+	err := eventually(20*time.Second, func() error {
+		if r.acks.Load() < 20 {
+			return errors.New("the producers do not get going")
+		}
+		return nil
+	})
+	r.pause(calm, calm+500*time.Millisecond)
+	return err
+}
+
+// progress waits until the producers are heard of again.
+func (r *round) progress() error {
+	before := r.acks.Load()
+	return eventually(20*time.Second, func() error {
+		if r.acks.Load() < before+50 {
+			return errors.New("no acknowledgements after the fault")
+		}
+		return nil
+	})
+}
+
+// pause lets time go by, of a length that the seed decides.
+func (r *round) pause(least, most time.Duration) {
+	time.Sleep(least + time.Duration(r.rng.Int64N(int64(most-least)+1)))
+}
+
+// healthy says whether a broker has died by itself or panicked.
+func (r *round) healthy() error {
+	var failures []error
+	for _, n := range r.nodes {
+		if n.wanted && !n.Running() {
+			failures = append(failures, fmt.Errorf("%v is dead", n))
+		}
+		if n.lives > 0 && strings.Contains(n.Log(), "\ngoroutine ") {
+			failures = append(failures, fmt.Errorf("%v panicked", n))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// recordEnd records what there is when all is over: everything read once more, every broker's view, every replica's files.
+func (r *round) recordEnd(ctx context.Context) error {
+	ends, err := r.highWatermarks()
+	if err != nil {
+		return err
+	}
+	reading, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if err := r.franzReader(reading, "final", history.Final, func() map[int32]int64 { return ends }); err != nil {
+		return err
+	}
+	for p := range r.partitions {
+		s, err := r.tree.state(r.topic, p)
+		if err != nil {
+			return err
+		}
+		r.recordState(p, s)
+		for _, id := range s.Replicas {
+			if err := r.recordReplica(r.nodes[id-1], p, ends[p]); err != nil {
+				return err
+			}
+		}
+	}
+	return r.recordViews(ctx)
+}
+
+// recordViews waits until the cluster agrees, for at most 10 s, and records what each broker says then.
+func (r *round) recordViews(ctx context.Context) error {
+	_ = eventually(10*time.Second, func() error { return r.converged(ctx) }) // the views tell what is wrong
+	for _, n := range r.nodes {
+		if !n.wanted {
+			continue
+		}
+		_, views, err := n.metadata(ctx)
+		if err != nil {
+			return err
+		}
+		for p := range r.partitions {
+			v := views[partitionName(r.topic, p)]
+			r.rec.Add(history.Event{
+				Kind: history.View, Client: fmt.Sprint(n.id), Topic: r.topic, Partition: p, Leader: v.Leader, Epoch: v.LeaderEpoch, ISR: v.ISR, Replicas: v.Replicas,
+			})
+		}
+	}
+	return nil
+}
+
+// recordReplica records a broker's files of a partition.
+func (r *round) recordReplica(n *node, partition int32, mark int64) error {
+	e := history.Event{Kind: history.Replica, Client: fmt.Sprint(n.id), Topic: r.topic, Partition: partition, Offset: mark}
+	dir := filepath.Join(n.LogDir, partitionName(r.topic, partition))
+	batches, err := harness.ReadLog(dir)
+	if err != nil {
+		return err
+	}
+	for _, b := range batches {
+		batch := history.Batch{Base: b.First, Last: b.Last, Epoch: b.Epoch, Sum: crc32.ChecksumIEEE(b.Bytes)}
+		if !soundCRC(b.Bytes) {
+			batch.Bad = "its CRC is wrong"
+		}
+		e.Batches = append(e.Batches, batch)
+	}
+	r.rec.Add(e)
+	return nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// soundCRC checks a batch's own checksum, at 17, over everything after it.
+func soundCRC(batch []byte) bool {
+	const crc, attributes = 17, 21
+	want := uint32(batch[crc])<<24 | uint32(batch[crc+1])<<16 | uint32(batch[crc+2])<<8 | uint32(batch[crc+3])
+	return crc32.Checksum(batch[attributes:], castagnoli) == want
+}
+
+// leader is the broker that leads a partition of the round's topic now.
+func (r *round) leader(partition int32) (*node, error) {
+	s, err := r.tree.state(r.topic, partition)
+	if err != nil {
+		return nil, err
+	}
+	if s.Leader < 1 || int(s.Leader) > len(r.nodes) {
+		return nil, fmt.Errorf("%s-%d has no leader", r.topic, partition)
+	}
+	return r.nodes[s.Leader-1], nil
+}
+
+// any is a partition that the seed decides.
+func (r *round) any() int32 { return r.rng.Int32N(r.partitions) }
+
+// awaitLeader waits until somebody other than these leads the partition.
+func (r *round) awaitLeader(partition int32, not ...*node) error {
+	return eventually(30*time.Second, func() error {
+		n, err := r.leader(partition)
+		if err == nil && slices.Contains(not, n) {
+			err = fmt.Errorf("%v still leads %s-%d", n, r.topic, partition)
+		}
+		return err
+	})
+}
