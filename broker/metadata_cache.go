@@ -173,6 +173,9 @@ func (c *MetadataCache) AliveBrokers() []int32 {
 	return ids
 }
 
+// Alive reports whether the cluster has the broker.
+func (c *MetadataCache) Alive(broker int32) bool { return c.image.Load().brokers[broker] != nil }
+
 // Endpoint is where a live broker is reached through the listener of that name; false when it is not alive or has no such listener.
 func (c *MetadataCache) Endpoint(broker int32, listener string) (host string, port int32, ok bool) {
 	e, ok := c.image.Load().endpoint(broker, listener)

@@ -173,6 +173,7 @@ func (b *Broker) bindListeners() error {
 func (b *Broker) startReplicas() error {
 	b.replicas = replication.NewManager(replication.Config{
 		BrokerID: b.id, BrokerEpoch: b.epoch.Load, Logs: replication.OnDisk(b.logs), Logger: b.logging.Logger,
+		Clock: time.Now, ReplicaLagTimeMax: b.replicaLagTimeMax(), Alive: b.metadata.Alive,
 		OnLeader: func(tp protocol.TopicPartition, epoch int32) {
 			if tp.Topic == groupMetadataTopic {
 				b.groups.Elected(tp.Partition, epoch)
@@ -185,6 +186,7 @@ func (b *Broker) startReplicas() error {
 		},
 	})
 	b.workers.Go(b.handleDirFailures)
+	b.startISRUpdates()
 	return nil
 }
 

@@ -13,9 +13,11 @@ import (
 type ISRProposal struct {
 	Partition      *Partition
 	LeaderEpoch    int32
-	PartitionEpoch int32       // the version of the state that is to be replaced
-	ISR            []ISRMember // as it is to be, the leader included
-	Added          []int32     // who is not in the ISR in force
+	PartitionEpoch int32 // the version of the state that is to be replaced
+	// ControllerEpoch is that of the controller that made this broker leader; it stands in a state that the leader writes itself.
+	ControllerEpoch int32
+	ISR             []ISRMember // as it is to be, the leader included
+	Added           []ISRMember // who is not in the ISR in force
 
 	maximal []int32
 	refused bool // answered in a way that leaves open what is in force; guarded by the partition's lock
@@ -129,7 +131,9 @@ func (p *Partition) outOfSyncLocked(now time.Time) (out []int32) {
 // proposeLocked makes an ISR pending.
 func (p *Partition) proposeLocked(isr []int32) *ISRProposal {
 	s := &p.mu.state
-	proposal := &ISRProposal{Partition: p, LeaderEpoch: s.leaderEpoch, PartitionEpoch: s.partitionEpoch, maximal: slices.Clone(s.isr)}
+	proposal := &ISRProposal{
+		Partition: p, LeaderEpoch: s.leaderEpoch, PartitionEpoch: s.partitionEpoch, ControllerEpoch: s.controllerEpoch, maximal: slices.Clone(s.isr),
+	}
 	for _, id := range isr {
 		member := ISRMember{Broker: id, BrokerEpoch: -1}
 		if id == p.me {
@@ -139,7 +143,7 @@ func (p *Partition) proposeLocked(isr []int32) *ISRProposal {
 		}
 		proposal.ISR = append(proposal.ISR, member)
 		if !slices.Contains(s.isr, id) {
-			proposal.Added = append(proposal.Added, id)
+			proposal.Added = append(proposal.Added, member)
 			proposal.maximal = append(proposal.maximal, id)
 		}
 	}

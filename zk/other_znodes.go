@@ -172,6 +172,15 @@ func DecodeReassignments(data []byte) ([]Reassignment, error) {
 	return rs, nil
 }
 
+// EncodePartitions writes the list of partitions of an isr_change notification.
+func EncodePartitions(tps []protocol.TopicPartition) []byte {
+	j := partitionsJSON{Version: 1, Partitions: []partitionJSON{}}
+	for _, tp := range tps {
+		j.Partitions = append(j.Partitions, partitionJSON{Topic: tp.Topic, Partition: tp.Partition})
+	}
+	return encodeJSON(j)
+}
+
 // DecodePartitions reads the list of partitions in /admin/preferred_replica_election and in an isr_change notification.
 func DecodePartitions(path string, data []byte) ([]protocol.TopicPartition, error) {
 	var j partitionsJSON

@@ -34,6 +34,9 @@ var interBrokerVersions = map[int16][]sinceRelease{
 	23: { // OffsetForLeaderEpoch
 		{"2.8-IV0", 4}, {"2.3-IV1", 3}, {"2.1-IV1", 2}, {"2.0-IV0", 1},
 	},
+	56: { // AlterPartition, from 2.7-IV2 on; Apache Kafka negotiates it
+		{"3.5-IV1", 3}, {"3.3-IV0", 2}, {"3.2-IV0", 1},
+	},
 }
 
 // InterBrokerVersion is the version in which a request with this API key goes to another broker, fixed by inter.broker.protocol.version.
