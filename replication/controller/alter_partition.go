@@ -10,8 +10,8 @@ import (
 	"gregor/zk"
 )
 
-// AlterPartition answers AlterPartition (56, KIP-497): a leader asks for a new ISR. The per-replica broker epochs of v3
-// are not looked at, as in Apache's ZooKeeper controller.
+// AlterPartition answers AlterPartition (56, KIP-497): a leader asks for a new ISR. A broker epoch of v3 that is not that of the replica's registration makes it
+// ineligible, as in Apache's KRaft controller (KIP-903); Apache's ZooKeeper controller does not look at them, and its leaders send -1.
 func (c *Controller) AlterPartition(ctx context.Context, r *kmsg.AlterPartitionRequest) *kmsg.AlterPartitionResponse {
 	resp, ok := call(ctx, c, func() (*kmsg.AlterPartitionResponse, error) { return c.alterPartition(r) })
 	if !ok {
@@ -126,11 +126,12 @@ func (c *Controller) alterPartitions(r *kmsg.AlterPartitionRequest, resp *kmsg.A
 // checkISRChange decides about one partition; the order of the checks is Kafka's.
 func (c *Controller) checkISRChange(version int16, rp kmsg.AlterPartitionRequestTopicPartition, ch *isrChange) {
 	now := ch.partition.leadership
-	isr := rp.NewISR
+	isr, reborn := rp.NewISR, false
 	if version >= 3 {
 		isr = nil
 		for _, b := range rp.NewEpochISR {
 			isr = append(isr, b.BrokerID)
+			reborn = reborn || b.BrokerEpoch != -1 && b.BrokerEpoch != c.cluster.brokers[b.BrokerID].Epoch
 		}
 	}
 	next := *now
@@ -152,7 +153,7 @@ func (c *Controller) checkISRChange(version int16, rp kmsg.AlterPartitionRequest
 		next.Recovery != recovered && next.Recovery != recovering,
 		next.Recovery == recovering && (len(isr) > 1 || now.Recovery == recovered):
 		ch.code = protocol.InvalidRequest
-	case dead && version >= 2:
+	case (dead || reborn) && version >= 2:
 		ch.code = protocol.IneligibleReplica
 	case dead:
 		ch.code = protocol.OperationNotAttempted
