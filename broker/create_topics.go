@@ -35,6 +35,9 @@ func createTopics(b *Broker, rq *request, r *kmsg.CreateTopicsRequest) (kmsg.Res
 			err = b.createTopic(asked, r.ValidateOnly, &answer)
 		}
 		failTopic(&answer, err)
+		if !active {
+			answer.ErrorMessage = new(string) // empty, not null, as Kafka has it here
+		}
 		if err == nil && !r.ValidateOnly {
 			created[asked.Topic] = len(resp.Topics)
 		}

@@ -21,6 +21,9 @@ func init() { handle(electLeaders) }
 const electionPreferred int8 = 0
 
 func electLeaders(b *Broker, rq *request, r *kmsg.ElectLeadersRequest) (kmsg.Response, error) {
+	if r.Topics == nil && !b.controller.Active() {
+		r.Topics = b.everyPartition() // each of them is refused
+	}
 	resp := b.controller.ElectLeaders(rq.ctx, r)
 	ctx, cancel := context.WithTimeout(rq.ctx, time.Duration(max(r.TimeoutMillis, 0))*time.Millisecond)
 	defer cancel()
@@ -36,6 +39,21 @@ func electLeaders(b *Broker, rq *request, r *kmsg.ElectLeadersRequest) (kmsg.Res
 		}
 	}
 	return resp, nil
+}
+
+// everyPartition lists the partitions that this broker knows of.
+func (b *Broker) everyPartition() []kmsg.ElectLeadersRequestTopic {
+	image := b.metadata.image.Load()
+	all := []kmsg.ElectLeadersRequestTopic{}
+	image.topics.each(func(name string, t *topicImage) {
+		asked := kmsg.NewElectLeadersRequestTopic()
+		asked.Topic = name
+		for _, p := range t.partitions {
+			asked.Partitions = append(asked.Partitions, p.partition)
+		}
+		all = append(all, asked)
+	})
+	return all
 }
 
 // led reports whether a partition has a leader or, with preferred, whether the first of its replicas leads.

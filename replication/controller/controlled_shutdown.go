@@ -23,7 +23,7 @@ func (c *Controller) ControlledShutdown(ctx context.Context, r *kmsg.ControlledS
 	}
 	out, ok := call(ctx, c, func() (outcome, error) {
 		if !c.elected {
-			return outcome{code: protocol.NotController}, nil
+			return outcome{code: protocol.StaleControllerEpoch}, nil // Kafka's ControllerMovedException
 		}
 		b, known := c.cluster.brokers[r.BrokerID]
 		switch {
@@ -38,7 +38,7 @@ func (c *Controller) ControlledShutdown(ctx context.Context, r *kmsg.ControlledS
 		return outcome{left: left}, err
 	})
 	if !ok {
-		out = outcome{code: protocol.NotController}
+		out = outcome{code: protocol.StaleControllerEpoch}
 	}
 	resp.ErrorCode = int16(out.code)
 	for _, tp := range out.left {

@@ -25,6 +25,7 @@ func (c *Controller) ElectLeaders(ctx context.Context, r *kmsg.ElectLeadersReque
 		kind = electionPreferred
 	}
 	if kind != electionPreferred && kind != electionUnclean {
+		resp.ErrorCode = int16(protocol.UnknownServerError)
 		return refuseElections(r, resp, protocol.UnknownServerError)
 	}
 	results, ok := call(ctx, c, func() ([]electionResult, error) {
@@ -68,8 +69,8 @@ func requested(r *kmsg.ElectLeadersRequest) []protocol.TopicPartition {
 	return tps
 }
 
+// refuseElections answers every partition that was named with code.
 func refuseElections(r *kmsg.ElectLeadersRequest, resp *kmsg.ElectLeadersResponse, code protocol.ErrorCode) *kmsg.ElectLeadersResponse {
-	resp.ErrorCode = int16(code)
 	for _, t := range r.Topics {
 		rt := kmsg.NewElectLeadersResponseTopic()
 		rt.Topic = t.Topic
