@@ -119,7 +119,9 @@ func (c *Controller) welcomeBrokers(brokers []zk.Broker) error {
 		return err
 	}
 	for name := range c.cluster.toBeDeleted {
-		if slices.ContainsFunc(c.cluster.partitionsOf(name), func(p *partition) bool { return onFresh(p.assignment.replicas) }) {
+		ps := c.cluster.partitionsOf(name)
+		moving := slices.ContainsFunc(ps, func(p *partition) bool { return c.cluster.reassigning[p.tp] }) // Apache Kafka deletes it in the middle of that
+		if !moving && slices.ContainsFunc(ps, func(p *partition) bool { return onFresh(p.assignment.replicas) }) {
 			delete(c.cluster.ineligible, name)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"gregor/protocol"
 )
 
@@ -96,4 +98,61 @@ func TestDeletionFailure(t *testing.T) {
 	if _, ok := s.Get("/brokers/topics/t"); !ok {
 		t.Error("deleted although the broker failed")
 	}
+}
+
+// TestDeletionWaitsForReassignment: a topic that moves is not deleted before it has arrived, also when a broker of its replicas comes back meanwhile.
+func TestDeletionWaitsForReassignment(t *testing.T) {
+	s, bs, c := three(t)
+	p := tp{Topic: "t"}
+	if _, err := bs[0].client.CreateTopic("t", map[int32][]int32{0: {0}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	bs[0].awaitLeader(p, 0)
+	r := kmsg.NewAlterPartitionAssignmentsRequest()
+	r.Topics = []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: "t", Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Replicas: []int32{0, 1}}}}}
+	if resp := c.AlterPartitionAssignments(t.Context(), &r); resp.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("%+v", resp)
+	}
+	bs[1].await("the new replica", func(b *fakeBroker) bool { return b.isNew[p] })
+	if err := bs[0].client.RequestTopicDeletion("t"); err != nil {
+		t.Fatal(err)
+	}
+	bs[1].die()
+	bs[0].await("the failure", func(b *fakeBroker) bool { return slices.Equal(b.brokers, []int32{0, 2}) })
+	back := startBroker(t, s, 1)
+	back.await("the leadership", func(b *fakeBroker) bool { _, ok := b.leading[p]; return ok })
+	if _, err := bs[0].client.CreateTopic("u", map[int32][]int32{0: {0}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	bs[0].awaitLeader(tp{Topic: "u"}, 0) // whatever the broker's return has set off was sent before this
+	if _, ok := s.Get("/brokers/topics/t"); !ok || bs[0].wasDeleted(p) {
+		t.Fatal("deleted in the middle of a reassignment")
+	}
+	resp := c.AlterPartition(t.Context(), alterRequest(bs[0], bs[0].topicID("t"), p, c.mustEpoch(t, p), mustVersion(t, c, p), []int32{0, 1}))
+	if resp.ErrorCode != 0 || resp.Topics[0].Partitions[0].ErrorCode != 0 {
+		t.Fatalf("AlterPartition: %+v", resp)
+	}
+	eventually(t, "the deletion", func() bool { _, ok := s.Get("/brokers/topics/t"); return !ok })
+	back.await("the deletion of its replica", func(b *fakeBroker) bool { return b.deleted[p] })
+}
+
+func (b *fakeBroker) wasDeleted(p tp) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.deleted[p]
+}
+
+func (b *fakeBroker) topicID(topic string) protocol.TopicID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ids[topic]
+}
+
+func mustVersion(t *testing.T, c *Controller, p tp) int32 {
+	t.Helper()
+	states, err := c.zk.PartitionStates([]tp{p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return states[p].Version
 }

@@ -19,7 +19,8 @@ func (c *Controller) reassignTo(p *partition, next assignment) error {
 		if err := c.raiseLeaderEpoch(p); err != nil {
 			return err
 		}
-		return c.moveReplicas(replicasOf(p, next.adding), newReplica)
+		// One whose broker was away meanwhile has been started again already.
+		return c.moveReplicas(slices.DeleteFunc(replicasOf(p, next.adding), func(r replica) bool { return p.replicas[r.broker] != nonExistentReplica }), newReplica)
 	}
 	return c.finishReassignment(p, next)
 }
