@@ -46,6 +46,7 @@ type Broker struct {
 	Connect string            // zookeeper.connect
 	Env     []string          // added to the environment of the process
 	Prefix  []string          // a command put before the broker's own, for example prlimit
+	Heap    string            // maximum heap of Apache Kafka's JVM
 	Set     map[string]string // server.properties; written anew at every Start
 
 	t    testing.TB
@@ -62,7 +63,7 @@ func NewBroker(t testing.TB, kind Kind, connect string, settings ...string) *Bro
 	}
 	dir := tempDir(t, string(kind))
 	b := &Broker{
-		Kind: kind, Addr: fmt.Sprintf("127.0.0.1:%d", port), Dir: dir, LogDir: filepath.Join(dir, "logs"), Connect: connect, t: t,
+		Kind: kind, Addr: fmt.Sprintf("127.0.0.1:%d", port), Dir: dir, LogDir: filepath.Join(dir, "logs"), Connect: connect, Heap: "320M", t: t,
 	}
 	b.Set = map[string]string{
 		"broker.id":                                "0",
@@ -114,6 +115,11 @@ var Started = regexp.MustCompile(`\[KafkaServer id=\d+\] started \(kafka\.server
 func (b *Broker) Start() {
 	b.t.Helper()
 	b.Launch()
+	b.awaitStarted()
+}
+
+func (b *Broker) awaitStarted() {
+	b.t.Helper()
 	if err := b.WaitLog(Started, time.Minute); err != nil {
 		b.t.Fatalf("%s did not start: %v\n%s", b.Kind, err, tail(b.Log(), 60))
 	}
@@ -158,7 +164,7 @@ func (b *Broker) command() (*exec.Cmd, error) {
 		if err != nil {
 			return nil, err
 		}
-		jvm := stock.JVM{Heap: "320M", Log: "INFO", Options: []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}}
+		jvm := stock.JVM{Heap: b.Heap, Log: "INFO", Options: []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}}
 		java, err := release.Command(context.Background(), jvm, "server", properties)
 		if err != nil {
 			return nil, err

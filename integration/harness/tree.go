@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +23,8 @@ func (silent) Printf(string, ...any) {}
 // ZooKeeperTree opens a session to what zookeeper.connect names, closed at the test's end.
 func ZooKeeperTree(t testing.TB, connect string) *Tree {
 	t.Helper()
-	addr, chroot, _ := strings.Cut(connect, "/")
-	conn, _, err := zk.Connect([]string{addr}, 10*time.Second, zk.WithLogger(silent{}))
+	addrs, chroot, _ := strings.Cut(connect, "/")
+	conn, _, err := zk.Connect(strings.Split(addrs, ","), 10*time.Second, zk.WithLogger(silent{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +34,8 @@ func ZooKeeperTree(t testing.TB, connect string) *Tree {
 	}
 	return &Tree{t: t, conn: conn, chroot: chroot}
 }
+
+var errNoNode = zk.ErrNoNode
 
 // Exists says whether there is such a znode.
 func (tree *Tree) Exists(path string) bool {
@@ -60,4 +63,43 @@ func (tree *Tree) Set(path, data string) {
 	if _, err := tree.conn.Set(tree.chroot+path, []byte(data), -1); err != nil {
 		tree.t.Fatalf("znode %s: %v", path, err)
 	}
+}
+
+// Create makes a persistent znode whose parent exists.
+func (tree *Tree) Create(path, data string) {
+	tree.t.Helper()
+	if _, err := tree.conn.Create(tree.chroot+path, []byte(data), 0, zk.WorldACL(zk.PermAll)); err != nil {
+		tree.t.Fatalf("znode %s: %v", path, err)
+	}
+}
+
+// Delete removes a znode that must exist.
+func (tree *Tree) Delete(path string) {
+	tree.t.Helper()
+	if err := tree.conn.Delete(tree.chroot+path, -1); err != nil {
+		tree.t.Fatalf("znode %s: %v", path, err)
+	}
+}
+
+// Children lists the names below a znode; none when it does not exist.
+func (tree *Tree) Children(path string) []string {
+	tree.t.Helper()
+	names, _, err := tree.conn.Children(tree.chroot + path)
+	if err != nil && !errors.Is(err, errNoNode) {
+		tree.t.Fatalf("znode %s: %v", path, err)
+	}
+	return names
+}
+
+// owner is the session that an ephemeral znode belongs to.
+func (tree *Tree) owner(path string) (session int64, ok bool) {
+	tree.t.Helper()
+	exists, stat, err := tree.conn.Exists(tree.chroot + path)
+	if err != nil {
+		tree.t.Fatalf("znode %s: %v", path, err)
+	}
+	if !exists {
+		return 0, false
+	}
+	return stat.EphemeralOwner, true
 }

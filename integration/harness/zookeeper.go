@@ -25,6 +25,8 @@ const defaultTickMs = 500
 type ZooKeeper struct {
 	Addr    string // host:port
 	proc    *process
+	release *stock.Release
+	config  string // its properties file
 	chroots atomic.Int32
 }
 
@@ -68,35 +70,42 @@ func tryStartZooKeeper(dir string, tickMs int) (*ZooKeeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, "zookeeper.properties")
-	text := fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\ntickTime=%d\nminSessionTimeout=%d\nmaxSessionTimeout=60000\n",
-		filepath.Join(dir, "data"), port, tickMs, 2*tickMs)
-	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+	z := &ZooKeeper{Addr: fmt.Sprintf("127.0.0.1:%d", port), release: release, config: filepath.Join(dir, "zookeeper.properties")}
+	if err := os.WriteFile(z.config, []byte(zookeeperConfig(filepath.Join(dir, "data"), port, tickMs)), 0o644); err != nil {
 		return nil, err
 	}
-	jvm := stock.JVM{Heap: "96M", Log: "INFO", Options: []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.forceSync=no"}}
-	cmd, err := release.Command(context.Background(), jvm, "zookeeper-server", config)
-	if err != nil {
+	if err := z.launch(); err != nil {
 		return nil, err
 	}
-	proc, err := startProcess(cmd)
-	if err != nil {
-		return nil, err
-	}
-	z := &ZooKeeper{Addr: fmt.Sprintf("127.0.0.1:%d", port), proc: proc}
-	if err := proc.output.waitFor(zookeeperReady, 30*time.Second); err != nil {
-		proc.kill()
-		return nil, fmt.Errorf("ZooKeeper: %w\n%s", err, tail(proc.output.String(), 30))
+	if err := z.proc.output.waitFor(zookeeperReady, 30*time.Second); err != nil {
+		z.proc.kill()
+		return nil, fmt.Errorf("ZooKeeper: %w\n%s", err, tail(z.proc.output.String(), 30))
 	}
 	deadline := time.Now().Add(30 * time.Second)
 	for !stock.Serving(z.Addr) {
 		if time.Now().After(deadline) {
-			proc.kill()
-			return nil, fmt.Errorf("ZooKeeper does not serve\n%s", tail(proc.output.String(), 30))
+			z.proc.kill()
+			return nil, fmt.Errorf("ZooKeeper does not serve\n%s", tail(z.proc.output.String(), 30))
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
 	return z, nil
+}
+
+func zookeeperConfig(data string, port, tickMs int) string {
+	return fmt.Sprintf("dataDir=%s\nclientPort=%d\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\ntickTime=%d\nminSessionTimeout=%d\nmaxSessionTimeout=60000\n",
+		data, port, tickMs, 2*tickMs)
+}
+
+// launch starts the process and returns at once.
+func (z *ZooKeeper) launch() (err error) {
+	jvm := stock.JVM{Heap: "96M", Log: "INFO", Options: []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.forceSync=no"}}
+	cmd, err := z.release.Command(context.Background(), jvm, "zookeeper-server", z.config)
+	if err != nil {
+		return err
+	}
+	z.proc, err = startProcess(cmd)
+	return err
 }
 
 // Chroot is a connect string into a part of the tree that nobody else uses. The broker makes the node itself.
