@@ -38,10 +38,8 @@ func outcome(err error) history.Outcome {
 func (r *round) franzProducer(ctx context.Context, name string) error {
 	options := append(patience(), kgo.SeedBrokers(r.seeds()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(r.topic),
 		kgo.ProducerLinger(2*time.Millisecond), kgo.ProduceRequestTimeout(3*time.Second), kgo.RecordDeliveryTimeout(deliveryTimeout),
-		kgo.UnknownTopicRetries(-1), kgo.MaxBufferedRecords(2000))
-	if r.acksAll {
-		options = append(options, kgo.MaxProduceRequestsInflightPerBroker(5))
-	} else {
+		kgo.UnknownTopicRetries(-1), kgo.MaxBufferedRecords(2000), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	if !r.acksAll {
 		options = append(options, kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.LeaderAck()))
 	}
 	client, err := kgo.NewClient(options...)
@@ -72,7 +70,7 @@ func (r *round) franzProducer(ctx context.Context, name string) error {
 
 // refusedProducer sends, now and then, what is too large for the topic.
 func (r *round) refusedProducer(ctx context.Context, name string) error {
-	client, err := kgo.NewClient(append(patience(), kgo.SeedBrokers(r.seeds()...), kgo.DisableIdempotentWrite(),
+	client, err := kgo.NewClient(append(patience(), kgo.SeedBrokers(r.seeds()...), kgo.DisableIdempotentWrite(), kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(r.topic), kgo.RecordDeliveryTimeout(5*time.Second))...)
 	if err != nil {
 		return err
@@ -108,6 +106,9 @@ func (r *round) franzReader(ctx context.Context, name string, kind history.Kind,
 	}
 	defer client.Close()
 	next := map[int32]int64{}
+	for p := range r.partitions { // reading nothing is a reading, too
+		r.rec.Add(history.Event{Kind: kind, Client: name, Topic: r.topic, Partition: p})
+	}
 	for !reached(next, until()) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: read up to %v of %v: %w", name, next, until(), ctx.Err())

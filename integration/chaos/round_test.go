@@ -113,11 +113,8 @@ func (r *round) run(p plan) error {
 	r.rec.Faultf("converged after %.1f s", float64(r.rec.Now()-healing)/1e9)
 	progress := r.progress()
 	clients := work.end()
-	if err := errors.Join(fault, heal, converged, progress, clients, r.healthy()); err != nil {
+	if err := errors.Join(fault, heal, converged, progress, clients, r.healthy(), r.recordEnd(ctx)); err != nil {
 		r.rec.Faultf("trouble: %v", err)
-		return err
-	}
-	if err := r.recordEnd(ctx); err != nil {
 		return err
 	}
 	if p.after != nil {

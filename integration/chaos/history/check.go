@@ -91,7 +91,7 @@ func few(invariant string, texts []string) []Anomaly {
 	return list
 }
 
-// lostWrites (I1): an acknowledged value is among what is read when all is over.
+// lostWrites (I1): an acknowledged value is among what is read when all is over. A partition that nobody read then is not judged.
 func lostWrites(h *indexed) []Anomaly {
 	read := map[place]map[string]bool{}
 	for _, e := range h.by[Final] {
@@ -104,7 +104,7 @@ func lostWrites(h *indexed) []Anomaly {
 	}
 	var texts []string
 	for _, e := range h.by[Send] {
-		if e.Outcome == OK && !read[e.place()][e.Value] {
+		if values, judged := read[e.place()]; judged && e.Outcome == OK && !values[e.Value] {
 			texts = append(texts, fmt.Sprintf("%s: %q, acknowledged at offset %d after %.3f s, is lost", e.place(), e.Value, e.Offset, seconds(e.At)))
 		}
 	}
