@@ -13,6 +13,9 @@ import (
 func (b *Broker) reconfigure(changed []string) {
 	b.limits.refresh()
 	mentions := func(key string) bool { return slices.Contains(changed, key) }
+	if mentions("num.replica.fetchers") {
+		b.replicas.ResizeFetchers(b.config.Int("num.replica.fetchers"))
+	}
 	if !mentions("listeners") && !mentions("advertised.listeners") && !mentions("listener.security.protocol.map") {
 		return
 	}

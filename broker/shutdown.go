@@ -15,7 +15,7 @@ import (
 	"gregor/storage"
 )
 
-// Shutdown stops the broker in order: leadership moves away, no more requests, groups, the controller, logs flushed and marked clean, and last the
+// Shutdown stops the broker in order: leadership moves away, no more requests, groups, the controller, fetchers, logs flushed and marked clean, and last the
 // ZooKeeper session, so that the registration goes at once. It may be called more than once.
 func (b *Broker) Shutdown() (err error) {
 	b.stop.Do(func() {
@@ -50,6 +50,9 @@ func (b *Broker) close(clean bool) error {
 	}
 	if b.controller != nil {
 		b.controller.Stop()
+	}
+	if b.replicas != nil {
+		b.replicas.Close()
 	}
 	var err error
 	if b.logs != nil {

@@ -184,6 +184,7 @@ func (b *Broker) startReplicas() error {
 				b.groups.Resigned(tp.Partition, epoch)
 			}
 		},
+		Follow: b.followConfig(), RunFetcher: b.fetchOverNetwork().Run,
 	})
 	b.workers.Go(b.handleDirFailures)
 	b.startISRUpdates()
@@ -248,10 +249,10 @@ func (b *Broker) writeIdentity() error {
 func (b *Broker) startController() error {
 	c := b.config
 	b.controller = controller.New(controller.Config{
-		BrokerID:              b.id,
-		BrokerEpoch:           b.epoch.Load,
-		InterBrokerListener:   c.InterBrokerListener(),
-		ControlPlaneListener:  c.ControlPlaneListener(),
+		BrokerID:             b.id,
+		BrokerEpoch:          b.epoch.Load,
+		InterBrokerListener:  c.InterBrokerListener(),
+		ControlPlaneListener: c.ControlPlaneListener(),
 		Protocol: controller.Protocol{
 			LeaderAndISR: c.InterBrokerVersion(keyLeaderAndISR), UpdateMetadata: c.InterBrokerVersion(keyUpdateMetadata), StopReplica: c.InterBrokerVersion(keyStopReplica),
 			TopicIDs: c.ProtocolAtLeast("2.8-IV0"), LeaderRecovery: c.ProtocolAtLeast("3.2-IV0"),

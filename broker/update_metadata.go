@@ -19,5 +19,6 @@ func updateMetadata(b *Broker, _ *request, r *kmsg.UpdateMetadataRequest) (kmsg.
 		return resp, nil
 	}
 	b.partitionsDeleted(b.metadata.Update(r))
+	b.replicas.BrokersChanged()
 	return resp, nil
 }

@@ -44,6 +44,7 @@ func (m *Manager) LeaderAndISR(r *kmsg.LeaderAndISRRequest) *kmsg.LeaderAndISRRe
 		return resp
 	}
 	answerEach(r, resp, m.apply)
+	m.fetchers.stopIdle()
 	return resp
 }
 
@@ -138,6 +139,8 @@ func (m *Manager) become(p *Partition, id protocol.TopicID, s *kmsg.LeaderAndISR
 			return protocol.KafkaStorageError
 		}
 	}
+	// Whatever leader was followed, nothing of it may reach the log once the role has changed.
+	m.fetchers.remove(p.tp)
 	led := p.IsLeader()
 	err := p.become(state{
 		controllerEpoch: s.ControllerEpoch, leader: s.Leader, leaderEpoch: s.LeaderEpoch, partitionEpoch: s.ZKVersion,
@@ -153,8 +156,15 @@ func (m *Manager) become(p *Partition, id protocol.TopicID, s *kmsg.LeaderAndISR
 	if s.Leader == m.cfg.BrokerID {
 		m.sc.Info(fmt.Sprintf("[Broker id=%d] Leader %v starts at leader epoch %d from offset %d with ISR %v", m.cfg.BrokerID, p.tp, s.LeaderEpoch, p.log.LogEndOffset(), s.ISR))
 		m.cfg.OnLeader(p.tp, s.LeaderEpoch)
-	} else if led {
+		return protocol.None
+	}
+	m.sc.Info(fmt.Sprintf("[Broker id=%d] Follower %v starts at leader epoch %d from offset %d with high watermark %d. Current leader is %d.",
+		m.cfg.BrokerID, p.tp, s.LeaderEpoch, p.log.LogEndOffset(), p.log.HighWatermark(), s.Leader))
+	if led {
 		m.cfg.OnFollower(p.tp, s.LeaderEpoch)
+	}
+	if s.Leader >= 0 {
+		m.fetchers.add(p, s.Leader, s.LeaderEpoch)
 	}
 	return protocol.None
 }

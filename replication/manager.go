@@ -24,6 +24,9 @@ type Config struct {
 	// in a new leader epoch) or stops being it; leaderEpoch -1 says that the partition is gone.
 	OnLeader   func(tp protocol.TopicPartition, leaderEpoch int32)
 	OnFollower func(tp protocol.TopicPartition, leaderEpoch int32)
+
+	Follow     FollowConfig
+	RunFetcher func(f *Fetcher) (stop func()) // starts who drives f until stop returns; nil: partitions that follow get nothing by themselves
 }
 
 // Manager owns all partitions of this broker.
@@ -38,6 +41,8 @@ type Manager struct {
 
 	// change serialises controller requests, as Kafka's replicaStateChangeLock does.
 	change sync.Mutex
+
+	fetchers fetchers
 
 	mu struct {
 		sync.RWMutex
@@ -62,6 +67,7 @@ func NewManager(cfg Config) *Manager {
 	}
 	m.mu.partitions = make(map[protocol.TopicPartition]*Partition)
 	m.mu.offline = make(map[protocol.TopicPartition]struct{})
+	m.fetchers.init(m)
 	return m
 }
 
@@ -107,10 +113,12 @@ func (m *Manager) DirFailed(dir string) {
 	}
 	m.mu.Unlock()
 	for _, p := range lost {
+		m.fetchers.remove(p.tp)
 		p.leave(protocol.KafkaStorageError)
 		if s := p.snapshot(); s.leader == m.cfg.BrokerID {
 			m.cfg.OnFollower(p.tp, s.leaderEpoch)
 		}
 	}
+	m.fetchers.stopIdle()
 	m.log.Warn("Stopped serving replicas in failed directory "+dir, "partitions", len(lost))
 }

@@ -43,6 +43,7 @@ func (m *Manager) StopReplica(r *kmsg.StopReplicaRequest) *kmsg.StopReplicaRespo
 			}
 		}
 	}
+	m.fetchers.stopIdle()
 	return resp
 }
 
@@ -61,6 +62,7 @@ func (m *Manager) stop(tp protocol.TopicPartition, leaderEpoch int32, del bool) 
 		delete(m.mu.partitions, tp)
 		m.mu.Unlock()
 		led := p.IsLeader()
+		m.fetchers.remove(tp)
 		p.leave(protocol.NotLeaderOrFollower)
 		if led {
 			epoch := s.leaderEpoch

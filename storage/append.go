@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 
 	"gregor/protocol"
@@ -244,86 +243,4 @@ func (l *Log) advanceLocked(bytes, end int64) {
 	l.tail.advance(size, end)
 	l.publishUnstableLocked()
 	l.logEnd.Store(end)
-}
-
-// AppendAsFollower writes batches as a leader sent them, verifying checksums and order. Bytes behind the last whole
-// batch are dropped. Errors: CORRUPT_MESSAGE, OFFSET_OUT_OF_RANGE for offsets that do not continue the log, ErrStorage.
-func (l *Log) AppendAsFollower(set []byte) error {
-	if err := l.usable(); err != nil {
-		return err
-	}
-	set, last, err := l.checkFollowerSet(set)
-	if err != nil || len(set) == 0 {
-		return err
-	}
-	cfg := l.Config()
-	if len(set) > math.MaxInt32 {
-		return fmt.Errorf("%d bytes at once: %w", len(set), protocol.RecordListTooLarge)
-	}
-	epochChanged, err := l.appendFollowerSet(set, &last)
-	if err != nil {
-		return err
-	}
-	if epochChanged {
-		if err := l.saveEpochs(); err != nil {
-			return err
-		}
-	}
-	return l.flushIfDue(cfg)
-}
-
-// checkFollowerSet returns the whole batches of set, and the header of the last one with the set's largest timestamp.
-func (l *Log) checkFollowerSet(set []byte) (whole []byte, last batchHeader, err error) {
-	end, largest := int64(0), int64(noTimestamp)
-	for rest := set; len(rest) > 0; rest = rest[last.size:] {
-		b, _, err := record.Split(rest)
-		if errors.Is(err, record.ErrIncomplete) {
-			break
-		}
-		if err != nil {
-			return nil, last, corrupt("batch behind offset %d from the leader: %s", last.lastOffset, err)
-		}
-		previous := last.lastOffset
-		if !parseHeader(b, end, &last) || !b.VerifyCRC() {
-			return nil, last, corrupt("batch behind offset %d from the leader has a wrong checksum or size", previous)
-		}
-		if end > 0 && last.baseOffset <= previous {
-			return nil, last, fmt.Errorf("offset %d after %d from the leader: %w", last.baseOffset, previous, protocol.OffsetOutOfRange)
-		}
-		largest = max(largest, last.maxTimestamp)
-		end += int64(len(b))
-	}
-	last.maxTimestamp = largest
-	return set[:end], last, nil
-}
-
-func (l *Log) appendFollowerSet(set []byte, last *batchHeader) (epochChanged bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.usable(); err != nil {
-		return false, err
-	}
-	first := record.Batch(set).BaseOffset()
-	if first < l.logEnd.Load() {
-		return false, fmt.Errorf("offset %d from the leader, the log ends at %d: %w", first, l.logEnd.Load(), protocol.OffsetOutOfRange)
-	}
-	if err := l.writeLocked(set, first, last.lastOffset, last.maxTimestamp); err != nil {
-		return false, l.failed("append", err)
-	}
-	for at := int64(0); at < int64(len(set)); {
-		var h batchHeader
-		parseHeader(set[at:], at, &h)
-		var marker *txnMarker
-		if h.control() {
-			marker = parseTxnMarker(record.Batch(set[at:h.end()]))
-		}
-		at = h.end()
-		epochChanged = l.epochs.assign(h.leaderEpoch, h.baseOffset) || epochChanged
-		l.mu.unflushed += h.lastOffset - h.baseOffset + 1
-		if err := l.noteBatchLocked(&h, marker); err != nil {
-			return false, l.failed("append", err)
-		}
-	}
-	l.advanceLocked(int64(len(set)), last.lastOffset+1)
-	return epochChanged, nil
 }

@@ -11,6 +11,9 @@ import (
 // KAFKA_STORAGE_ERROR on the wire.
 var ErrStorage = errors.New("log directory is offline")
 
+// ErrBelowLogEnd refuses a follower's append that begins below the log end.
+var ErrBelowLogEnd = fmt.Errorf("unexpected offset in append: %w", protocol.OffsetOutOfRange)
+
 // errClosed answers calls on a log that was deleted or closed under the caller's hands. For a client that means
 // that this broker has no replica any more.
 var errClosed = fmt.Errorf("the log is closed: %w", protocol.NotLeaderOrFollower)

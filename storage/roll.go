@@ -57,16 +57,20 @@ func (s *segment) startIndexes() error {
 // rollIfDueLocked begins a new segment when the active one cannot or should not take size bytes more (LogSegment.shouldRoll):
 // segment.bytes, segment.ms less jitter, a full index, or an offset that is too far from the base.
 func (l *Log) rollIfDueLocked(size, firstOffset, lastOffset, maxTimestamp int64) error {
-	s, cfg := l.segments.Load().active(), l.Config()
+	s := l.segments.Load().active()
 	used := s.size.Load()
-	due := used > int64(cfg.SegmentBytes)-size || !fitsIndex(s.base, lastOffset, used+size)
-	if used > 0 && !due {
-		due = l.tooOldLocked(s, cfg, maxTimestamp) || s.indexFull(int64(cfg.SegmentIndexBytes))
-	}
-	if !due || used == 0 && s.base == firstOffset {
+	if !l.rollDueLocked(s, l.Config(), used, size, lastOffset, maxTimestamp) || used == 0 && s.base == firstOffset {
 		return nil
 	}
 	return l.rollLocked(firstOffset)
+}
+
+// rollDueLocked decides for a segment with used bytes.
+func (l *Log) rollDueLocked(s *segment, cfg *LogConfig, used, size, lastOffset, maxTimestamp int64) bool {
+	if used > int64(cfg.SegmentBytes)-size || !fitsIndex(s.base, lastOffset, used+size) {
+		return true
+	}
+	return used > 0 && (l.tooOldLocked(s, cfg, maxTimestamp) || s.indexFull(int64(cfg.SegmentIndexBytes)))
 }
 
 // tooOldLocked compares timestamps where there are any: a segment's age is the time between its first batch and the
