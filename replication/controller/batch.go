@@ -151,7 +151,7 @@ func (b *batch) metadataTopics(sender origin) []kmsg.UpdateMetadataRequestTopicS
 				continue
 			}
 			l := *p.leadership
-			if b.cluster.toBeDeleted[t.name] {
+			if b.cluster.inDeletion(t.name) {
 				l = zk.PartitionState{Leader: leaderDuringDelete, ISR: l.ISR, ControllerEpoch: l.ControllerEpoch}
 			}
 			s := kmsg.NewUpdateMetadataRequestTopicPartition()
@@ -198,7 +198,7 @@ func (b *batch) stopReplicaRequest(sender origin, to zk.Broker) *kmsg.StopReplic
 		for _, p := range ps {
 			s := kmsg.NewStopReplicaRequestTopicPartitionState()
 			s.Partition, s.Delete, s.LeaderEpoch = p.tp.Partition, b.stop[to.ID][p], noEpoch
-			if b.cluster.toBeDeleted[t.name] {
+			if b.cluster.inDeletion(t.name) {
 				s.LeaderEpoch = epochDuringDelete
 			} else if p.leadership != nil {
 				s.LeaderEpoch = p.leadership.LeaderEpoch

@@ -119,9 +119,8 @@ func (c *Controller) welcomeBrokers(brokers []zk.Broker) error {
 		return err
 	}
 	for name := range c.cluster.toBeDeleted {
-		ps := c.cluster.partitionsOf(name)
-		moving := slices.ContainsFunc(ps, func(p *partition) bool { return c.cluster.reassigning[p.tp] }) // Apache Kafka deletes it in the middle of that
-		if !moving && slices.ContainsFunc(ps, func(p *partition) bool { return onFresh(p.assignment.replicas) }) {
+		// A topic that moves is let go by the end of its reassignment; Apache Kafka deletes it in the middle of that.
+		if c.cluster.inDeletion(name) && slices.ContainsFunc(c.cluster.partitionsOf(name), func(p *partition) bool { return onFresh(p.assignment.replicas) }) {
 			delete(c.cluster.ineligible, name)
 		}
 	}
@@ -148,7 +147,7 @@ func (c *Controller) dismissBrokers(dead []int32) error {
 func (c *Controller) replicasWentOffline(rs []replica) error {
 	var gone, inDeletion []replica
 	for _, r := range rs {
-		if c.cluster.toBeDeleted[r.partition.tp.Topic] {
+		if c.cluster.inDeletion(r.partition.tp.Topic) {
 			inDeletion = append(inDeletion, r)
 		} else {
 			gone = append(gone, r)

@@ -106,6 +106,17 @@ func (c *cluster) removeTopic(name string) {
 	delete(c.ineligible, name)
 }
 
+// inDeletion: a topic is queued for deletion and nothing but dead replicas is in the way. While one of its partitions is being reassigned a topic lives on
+// as if nobody had asked: were brokers told to forget it, as Apache Kafka tells them, its new replicas could not fetch, and the move would never end.
+func (c *cluster) inDeletion(name string) bool {
+	return c.toBeDeleted[name] && !c.isMoving(name)
+}
+
+// isMoving: a partition of the topic is being reassigned.
+func (c *cluster) isMoving(name string) bool {
+	return slices.ContainsFunc(c.partitionsOf(name), func(p *partition) bool { return c.reassigning[p.tp] })
+}
+
 // partitionsOf lists a topic's partitions in order.
 func (c *cluster) partitionsOf(name string) []*partition {
 	t := c.topics[name]
@@ -148,7 +159,7 @@ func (c *cluster) replicasOn(brokers ...int32) []replica {
 // partitionsWithOfflineLeader lists the partitions that need a new leader. Those of topics in deletion do not.
 func (c *cluster) partitionsWithOfflineLeader() []*partition {
 	return c.partitionsWhere(func(p *partition) bool {
-		return p.leadership != nil && !c.isReplicaOnline(p.leadership.Leader, p.tp) && !c.toBeDeleted[p.tp.Topic]
+		return p.leadership != nil && !c.isReplicaOnline(p.leadership.Leader, p.tp) && !c.inDeletion(p.tp.Topic)
 	})
 }
 

@@ -55,7 +55,7 @@ func (c *Controller) drain(broker int32) (left []protocol.TopicPartition, err er
 	c.cluster.shuttingDown[broker] = true
 	var led, followed []*partition
 	for _, p := range c.cluster.partitionsWhere(func(p *partition) bool {
-		return slices.Contains(p.assignment.replicas, broker) && len(p.assignment.replicas) > 1 && p.leadership != nil && !c.cluster.toBeDeleted[p.tp.Topic]
+		return slices.Contains(p.assignment.replicas, broker) && len(p.assignment.replicas) > 1 && p.leadership != nil && !c.cluster.inDeletion(p.tp.Topic)
 	}) {
 		if p.leadership.Leader == broker {
 			led = append(led, p)

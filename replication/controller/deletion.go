@@ -55,7 +55,7 @@ func (topicDeletion) process(c *Controller) error {
 	c.info("Starting topic deletion for topics %v", known)
 	for _, name := range known {
 		c.cluster.toBeDeleted[name] = true
-		if slices.ContainsFunc(c.cluster.partitionsOf(name), func(p *partition) bool { return c.cluster.reassigning[p.tp] }) {
+		if c.cluster.isMoving(name) {
 			c.cluster.ineligible[name] = true
 		}
 	}

@@ -120,7 +120,7 @@ func TestDeletionWaitsForReassignment(t *testing.T) {
 	bs[1].die()
 	bs[0].await("the failure", func(b *fakeBroker) bool { return slices.Equal(b.brokers, []int32{0, 2}) })
 	back := startBroker(t, s, 1)
-	back.await("the leadership", func(b *fakeBroker) bool { _, ok := b.leading[p]; return ok })
+	back.awaitLeader(p, 0) // in the metadata, too: without it the leader would not know the topic's id when the new replica fetches
 	if _, err := bs[0].client.CreateTopic("u", map[int32][]int32{0: {0}}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -202,7 +202,7 @@ func (c *Controller) readLeadership(tps []protocol.TopicPartition) error {
 // bringAllOnline tries to elect leaders for all partitions that have none, except those of topics in deletion.
 func (c *Controller) bringAllOnline() error {
 	ps := c.cluster.partitionsWhere(func(p *partition) bool {
-		return (p.state == newPartition || p.state == offlinePartition) && !c.cluster.toBeDeleted[p.tp.Topic]
+		return (p.state == newPartition || p.state == offlinePartition) && !c.cluster.inDeletion(p.tp.Topic)
 	})
 	_, err := c.movePartitions(ps, onlinePartition, electOffline(c.config.UncleanLeaderElection))
 	return err

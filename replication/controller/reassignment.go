@@ -74,7 +74,7 @@ func (c *Controller) finishReassignment(p *partition, done assignment) error {
 	}
 	c.sendMetadata(c.cluster.liveOrShuttingDown(), p)
 	c.info("Reassignment of %s to %v is complete", p.tp, p.assignment.replicas)
-	if !slices.ContainsFunc(c.cluster.partitionsOf(p.tp.Topic), func(q *partition) bool { return c.cluster.reassigning[q.tp] }) {
+	if !c.cluster.isMoving(p.tp.Topic) {
 		delete(c.cluster.ineligible, p.tp.Topic)
 	}
 	return c.resumeDeletions()

@@ -93,7 +93,7 @@ func (c *Controller) takeOffline(b *batch, rs []replica) error {
 			return err
 		}
 		for _, p := range told {
-			if !c.cluster.toBeDeleted[p.tp.Topic] {
+			if !c.cluster.inDeletion(p.tp.Topic) {
 				b.addLeaderAndISR(without(p.assignment.replicas, []int32{broker}), p, false)
 			}
 		}
