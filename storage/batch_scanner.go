@@ -8,9 +8,13 @@ import (
 	"gregor/protocol/record"
 )
 
-// scanBuffer is what a scanner reads at once: enough for the headers between two index entries of the default
-// index.interval.bytes, small enough that jumping over large batches wastes little.
-const scanBuffer = 8 << 10
+// A scanner reads scanBuffer bytes at once: enough for the headers between two index entries of the default
+// index.interval.bytes. Its first read, and those behind a batch that is larger than that, are of scanStart bytes: who finds a batch at
+// once, or jumps over large ones, wants a header and no more.
+const (
+	scanBuffer = 8 << 10
+	scanStart  = 512
+)
 
 var scanBuffers = sync.Pool{New: func() any { return new([scanBuffer]byte) }}
 
@@ -24,11 +28,12 @@ type batchScanner struct {
 	buf    *[scanBuffer]byte
 	bufPos int64
 	bufLen int
+	ahead  int // bytes that the next read takes at least
 }
 
 // newBatchScanner takes a buffer from a pool; done gives it back.
 func newBatchScanner(f io.ReaderAt, pos, end int64) batchScanner {
-	return batchScanner{f: f, pos: pos, end: end, buf: scanBuffers.Get().(*[scanBuffer]byte)}
+	return batchScanner{f: f, pos: pos, end: end, ahead: scanStart, buf: scanBuffers.Get().(*[scanBuffer]byte)}
 }
 
 func (s *batchScanner) done() { scanBuffers.Put(s.buf) }
@@ -41,6 +46,10 @@ func (s *batchScanner) next(h *batchHeader) (ok bool, err error) {
 		return false, err
 	}
 	s.pos = h.end()
+	s.ahead = scanBuffer
+	if h.size > scanBuffer {
+		s.ahead = scanStart
+	}
 	return true, nil
 }
 
@@ -48,7 +57,7 @@ func (s *batchScanner) next(h *batchHeader) (ok bool, err error) {
 func (s *batchScanner) peek(pos int64, n int) ([]byte, error) {
 	n = int(min(int64(n), max(s.end-pos, 0)))
 	if pos < s.bufPos || pos+int64(n) > s.bufPos+int64(s.bufLen) {
-		want := int(min(int64(len(s.buf)), s.end-pos))
+		want := int(min(int64(max(n, s.ahead)), s.end-pos))
 		got, err := s.f.ReadAt(s.buf[:want], pos)
 		if err != nil && err != io.EOF {
 			return nil, err

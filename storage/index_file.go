@@ -15,7 +15,8 @@ var indexBlocks = sync.Pool{New: func() any { return new([indexBlock]byte) }}
 // indexFile is an append-only file of entries of one size, in rising order of their keys. It is not mapped: a first
 // touch of a mapped file pulls in whatever the device's read-ahead says. New entries gather in memory and go out a
 // block at a time, so that an append to the log costs one write and not three; what a crash takes is rebuilt from the
-// log, as recovery does anyway. A search costs a few reads of the page cache and no memory.
+// log, as recovery does anyway. A search costs a few reads of the page cache; the block that it ends in is kept, so that the next one nearby, of a
+// consumer that reads on, costs none.
 type indexFile struct {
 	path      string
 	entrySize int64
@@ -25,7 +26,10 @@ type indexFile struct {
 		f       *os.File // nil until needed
 		written int64    // entries in the file
 		pending []byte   // entries behind them
-		dirty   bool     // something was written since the last fsync
+		near    []byte   // entries of the file from nearAt on, which the last search ended in; nil before the first
+		nearAt  int64
+		cuts    int  // counts truncations: what was read before one is not kept
+		dirty   bool // something was written since the last fsync
 		exists  bool     // the file is there
 	}
 }
@@ -152,14 +156,12 @@ func (x *indexFile) last(dst []byte) (ok bool, err error) {
 // entries does not hold up the writer; io.EOF means that the index was cut meanwhile.
 func (x *indexFile) countWhere(in func(entry []byte) bool, dst []byte) (int64, error) {
 	x.mu.Lock()
-	f, written := x.mu.f, x.mu.written
-	if p := x.mu.pending; len(p) > 0 && in(p[:x.entrySize]) {
-		n := prefixIn(p, x.entrySize, in)
-		copy(dst, p[(n-1)*x.entrySize:n*x.entrySize])
-		x.mu.Unlock()
-		return written + n, nil
-	}
+	f, written, cuts := x.mu.f, x.mu.written, x.mu.cuts
+	n, ok := x.countInMemoryLocked(in, dst)
 	x.mu.Unlock()
+	if ok {
+		return n, nil
+	}
 
 	block := indexBlocks.Get().(*[indexBlock]byte)
 	defer indexBlocks.Put(block)
@@ -171,24 +173,53 @@ func (x *indexFile) countWhere(in func(entry []byte) bool, dst []byte) (int64, e
 			return 0, err
 		}
 		if in(block[:x.entrySize]) {
-			copy(dst, block[:x.entrySize])
 			lo = mid + 1
 		} else {
 			hi = mid
 		}
 	}
-	if lo == hi {
-		return lo, nil
+	lo = max(lo-1, 0) // the entry before the first that does not satisfy belongs to the answer
+	b := block[:min(written-lo, perBlock)*x.entrySize]
+	if len(b) == 0 {
+		return 0, nil
 	}
-	b := block[:(hi-lo)*x.entrySize]
 	if _, err := f.ReadAt(b, lo*x.entrySize); err != nil {
 		return 0, err
 	}
-	n := prefixIn(b, x.entrySize, in)
+	x.keepNear(b, lo, cuts)
+	n = prefixIn(b, x.entrySize, in)
 	if n > 0 {
 		copy(dst, b[(n-1)*x.entrySize:n*x.entrySize])
 	}
 	return lo + n, nil
+}
+
+// countInMemoryLocked is countWhere when the entries at hand settle it.
+func (x *indexFile) countInMemoryLocked(in func(entry []byte) bool, dst []byte) (n int64, ok bool) {
+	at, b := x.mu.written, x.mu.pending
+	if len(b) == 0 || !in(b[:x.entrySize]) {
+		at, b = x.mu.nearAt, x.mu.near
+		end := at + int64(len(b))/x.entrySize
+		if len(b) == 0 || !in(b[:x.entrySize]) || end < x.mu.written && in(b[len(b)-int(x.entrySize):]) {
+			return 0, false
+		}
+	}
+	n = prefixIn(b, x.entrySize, in)
+	copy(dst, b[(n-1)*x.entrySize:n*x.entrySize])
+	return at + n, true
+}
+
+// keepNear remembers entries that were read from the file, unless the index was cut since.
+func (x *indexFile) keepNear(entries []byte, at int64, cuts int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.mu.cuts != cuts {
+		return
+	}
+	if x.mu.near == nil {
+		x.mu.near = make([]byte, 0, indexBlock)
+	}
+	x.mu.near, x.mu.nearAt = append(x.mu.near[:0], entries...), at
 }
 
 // prefixIn is the binary search of countWhere in memory.
@@ -216,6 +247,7 @@ func (x *indexFile) truncate(n int64) error {
 		return err
 	}
 	x.mu.written, x.mu.dirty = n, true
+	x.forgetNearLocked()
 	return nil
 }
 
@@ -227,4 +259,10 @@ func (x *indexFile) abandon() {
 		x.mu.f.Close()
 	}
 	x.mu.f, x.mu.pending, x.mu.written = nil, nil, 0
+	x.forgetNearLocked()
+}
+
+func (x *indexFile) forgetNearLocked() {
+	x.mu.near = nil
+	x.mu.cuts++
 }

@@ -99,6 +99,7 @@ func (l *Log) readSegment(s *segment, offset, maxOffset, limit, next int64, maxB
 	if err != nil {
 		return false, err
 	}
+	cuts := s.cutsSoFar()
 	first, found, err := l.locate(s, f, offset, limit)
 	if err != nil || !found || first.baseOffset >= maxOffset {
 		s.release()
@@ -123,6 +124,7 @@ func (l *Log) readSegment(s *segment, offset, maxOffset, limit, next int64, maxB
 		s.release()
 		return true, nil
 	}
+	s.boundaryBehind(&first, cuts)
 	out.BaseOffset = s.base
 	out.Slice = FileSlice{File: f, Offset: first.position, Size: int(size), segment: s}
 	return true, nil

@@ -227,3 +227,54 @@ func TestOldMessageFormats(t *testing.T) {
 		t.Errorf("a wrong checksum in the first message leaves offsets up to %d", l.LogEndOffset())
 	}
 }
+
+// What a reader remembers of where batches lie (the end of the last one, a block of the index) must not outlive a truncation: afterwards a client's
+// bytes may lie there, which look like a batch.
+func TestTruncationForgetsWhereBatchesLay(t *testing.T) {
+	for name, warm := range map[string]func(*Log){
+		"the end of the batch read last": func(l *Log) { read(t, l, 100, 1, 200) },
+		"a block of the index":           func(l *Log) { read(t, l, 101, 1, 200); read(t, l, 10, 1, 200) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newRig(t, 1, func(c *LogConfig) { c.IndexIntervalBytes = 1 }).log()
+			fill(t, l, 200)
+			flush := func() {
+				if err := l.Flush(); err != nil { // brings index entries from memory into the file
+					t.Fatal(err)
+				}
+			}
+			flush()
+			var where ReadResult
+			if err := l.Read(101, 1, 200, true, &where); err != nil {
+				t.Fatal(err)
+			}
+			trap := where.Slice.Offset
+			where.Slice.Release()
+			if err := l.Read(50, 1, 200, true, &where); err != nil {
+				t.Fatal(err)
+			}
+			cut := where.Slice.Offset
+			where.Slice.Release()
+			warm(l)
+			if err := l.TruncateTail(50); err != nil {
+				t.Fatal(err)
+			}
+			fake := batch(1, 10, 1700000000000)
+			fake.SetBaseOffset(101)
+			value := bytes.Repeat([]byte{'x'}, 60000)
+			hull := func() record.Batch {
+				w := record.NewBuilder(record.None)
+				w.Add(1700000000000, nil, value)
+				return w.Build()
+			}
+			copy(value[int(trap-cut)-bytes.Index(hull(), []byte("xxxxxxxx")):], fake)
+			mustAppend(t, l, hull())
+			fill(t, l, 150)
+			flush()
+			b, _, err := record.Split(read(t, l, 101, 1, 201))
+			if err != nil || b.BaseOffset() != 101 || len(b) == len(fake) {
+				t.Fatalf("found a batch of %d bytes with base offset %d: %v", len(b), b.BaseOffset(), err)
+			}
+		})
+	}
+}

@@ -31,8 +31,10 @@ type segment struct {
 		times     *timeIndex
 		indexed   bool // the indexes are open and plausible
 		maxKnown  bool
-		max       int64 // largest timestamp, -1 none
-		maxOffset int64 // last offset of the batch that bears it
+		max       int64    // largest timestamp, -1 none
+		maxOffset int64    // last offset of the batch that bears it
+		next      boundary // behind the batch that was read last; zero: unknown
+		cuts      int      // counts truncations
 	}
 }
 

@@ -14,16 +14,23 @@ func (s *segment) positionOf(f *os.File, offset, end int64) (int64, error) {
 
 // find is positionOf, with the header of that batch in h when it is not nil; found is false at the end.
 func (s *segment) find(f *os.File, offset, end int64, h *batchHeader) (position int64, found bool, err error) {
-	s.mu.Lock()
-	index := s.mu.index
-	s.mu.Unlock()
-	from, err := index.lookup(offset)
-	if err != nil && err != io.EOF { // cut while it was read: do without it
-		return 0, false, err
-	}
 	var local batchHeader
 	if h == nil {
 		h = &local
+	}
+	s.mu.Lock()
+	index, next := s.mu.index, s.mu.next
+	s.mu.Unlock()
+	if next.offset == offset && next.position > 0 && next.position < end {
+		position, found, ok, err := s.scanFor(f, offset, next.position, end, h)
+		if ok || err != nil {
+			return position, found, err
+		}
+		// Offsets are missing behind the boundary.
+	}
+	from, err := index.lookup(offset)
+	if err != nil && err != io.EOF { // cut while it was read: do without it
+		return 0, false, err
 	}
 	if from > 0 {
 		position, found, ok, err := s.scanFor(f, offset, from, end, h)
@@ -37,6 +44,26 @@ func (s *segment) find(f *os.File, offset, end int64, h *batchHeader) (position 
 		err = corrupt("segment %s has no batch at position %d", s.path(logSuffix), position)
 	}
 	return position, found, err
+}
+
+// boundary is where a batch ends and the next one begins: the offset behind the former, and the position of the latter.
+type boundary struct{ offset, position int64 }
+
+// boundaryBehind remembers the end of a batch that a reader found: who reads batch by batch asks for that offset next. cuts is what s.mu.cuts was
+// before the batch was looked up; a truncation since then forbids it.
+func (s *segment) boundaryBehind(b *tailBatch, cuts int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.cuts == cuts {
+		s.mu.next = boundary{b.lastOffset + 1, b.position + b.size}
+	}
+}
+
+// cutsSoFar counts truncations of the segment.
+func (s *segment) cutsSoFar() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.cuts
 }
 
 // scanFor walks from a position. ok is false when the bytes there are no batch of this segment, or one that lies behind

@@ -24,6 +24,7 @@ func (s *segment) truncate(offset, interval int64) (removed int64, err error) {
 func (s *segment) cut(f *os.File, offset, position int64) (removed int64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer func() { s.mu.next, s.mu.cuts = boundary{}, s.mu.cuts+1 }() // at the end: a reader that looks now still sees the old bytes
 	removed = s.size.Load() - position
 	if err := f.Truncate(position); err != nil {
 		return 0, err
