@@ -41,6 +41,7 @@ type Broker struct {
 	maxRequestSize int32       // socket.request.max.bytes
 	maxQueued      int         // queued.max.requests, per connection
 	fetchMaxBytes  int32       // fetch.max.bytes
+	rackAware      bool        // replica.selector.class names the RackAwareReplicaSelector
 
 	epoch        atomic.Int64 // broker epoch: czxid of the registration in force
 	featureEpoch atomic.Int64 // data version of /feature, -1 when there is none

@@ -41,6 +41,7 @@ type fetchOp struct {
 	full     bool          // every partition is in the answer, also an unchanged one
 	looked   bool          // collect has run: what followers' fetches say is recorded
 	listener string
+	rack     string // of a consumer, "" when it does not tell (KIP-392)
 	parts    []fetchPart
 	read     replication.Read
 	follower replication.FollowerFetch // of a replica >= 0: of the partition that is being read
@@ -90,6 +91,7 @@ func (c *conn) serveFetch(body []byte) error {
 	}
 	op := fetchOps.Get().(*fetchOp)
 	op.b, op.header, op.replica, op.iso, op.listener = c.b, h, req.ReplicaID, req.Isolation, c.ln.name
+	op.rack = req.RackID
 	op.follower.ID, op.follower.BrokerEpoch = req.ReplicaID, req.ReplicaEpoch
 	limit := int(c.b.fetchMaxBytes)
 	op.maxBytes, op.minBytes = min(int(req.MaxBytes), limit), min(int(req.MinBytes), limit)
@@ -131,6 +133,7 @@ func (c *conn) serveFetch(body []byte) error {
 
 // keep makes the operation independent of the frame it came in.
 func (op *fetchOp) keep() {
+	op.rack = strings.Clone(op.rack)
 	for i := range op.parts {
 		part := &op.parts[i]
 		switch {
@@ -203,7 +206,7 @@ func (op *fetchOp) rewatch(w *replication.Waiter, watched []*replication.Partiti
 	return changed
 }
 
-// collect reads all partitions within the byte limits and reports whether the answer is due: enough bytes, an error, or a log to truncate.
+// collect reads all partitions within the byte limits and reports whether the answer is due: enough bytes, an error, a log to truncate, or a client to send elsewhere.
 func (op *fetchOp) collect() bool {
 	op.dropRecords()
 	left, minOne := op.maxBytes, op.header.Version >= 3
@@ -215,7 +218,7 @@ func (op *fetchOp) collect() bool {
 			part.resp.ErrorCode = code
 			op.tellLeader(part)
 		}
-		due = due || code != protocol.None || part.resp.DivergingEpoch != nil
+		due = due || code != protocol.None || part.resp.DivergingEpoch != nil || part.resp.PreferredReadReplica >= 0
 		n := part.slice.Size
 		if n > 0 {
 			minOne = false
@@ -244,9 +247,12 @@ func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) protocol
 		part.null = true
 		return protocol.UnsupportedCompressionType // KIP-110
 	}
+	if preferred := op.preferredReadReplica(part); preferred >= 0 {
+		return op.sendElsewhere(part, preferred)
+	}
 	ask := replication.Ask{
 		Offset: part.q.FetchOffset, CurrentLeaderEpoch: max(part.q.CurrentLeaderEpoch, -1), LastFetchedEpoch: max(part.q.LastFetchedEpoch, -1),
-		Isolation: op.isolation(), MaxBytes: maxBytes, MinOneBatch: minOne,
+		Isolation: op.isolation(), MaxBytes: maxBytes, MinOneBatch: minOne, AnyReplica: op.anyReplica(),
 	}
 	if op.replica >= 0 {
 		op.follower.LogStartOffset, op.follower.Recorded = part.q.LogStartOffset, op.looked

@@ -241,7 +241,7 @@ func (c *cachedPartition) news(part *fetchPart) bool {
 	if part.resp.ErrorCode != protocol.None {
 		tell = true // and as its watermark is -1, the end of the error is news, too
 	}
-	if part.resp.DivergingEpoch != nil {
+	if part.resp.DivergingEpoch != nil || part.resp.PreferredReadReplica >= 0 {
 		tell = true
 	}
 	return tell

@@ -4,6 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
+	"gregor/replication"
 	"gregor/storage"
 )
 
@@ -79,22 +80,50 @@ func unsupportedTimestamp(version int16, ts int64) bool {
 
 // listOffset answers one partition. Only debugging consumers (replica id -2) may ask a follower.
 func (b *Broker) listOffset(r *kmsg.ListOffsetsRequest, tp protocol.TopicPartition, q *kmsg.ListOffsetsRequestTopicPartition, rp *kmsg.ListOffsetsResponseTopicPartition) {
-	p, code := b.leader(tp, q.CurrentLeaderEpoch)
+	p, code := b.partition(tp)
+	switch {
+	case code != protocol.None:
+	case r.ReplicaID == debuggingReplicaID:
+		code = p.CheckReplica(q.CurrentLeaderEpoch)
+	default:
+		code = p.CheckLeader(q.CurrentLeaderEpoch)
+	}
 	if code != protocol.None {
 		rp.ErrorCode = int16(code)
 		return
 	}
 	log := p.Log()
-	maxOffset := log.HighWatermark()
+	mark := log.HighWatermark()
+	maxOffset := mark
 	switch {
 	case r.ReplicaID != consumerReplicaID:
 		maxOffset = log.LogEndOffset()
 	case r.IsolationLevel == readCommitted:
 		maxOffset = min(maxOffset, log.LastStableOffset())
 	}
-	found := storage.TimestampOffset{Timestamp: -1, Offset: -1, LeaderEpoch: -1}
-	var err error
-	switch q.Timestamp {
+	found, err := lookUpOffset(p, q.Timestamp, maxOffset)
+	if err != nil {
+		rp.ErrorCode = int16(errorCode(err))
+		return
+	}
+	// A new leader does not know yet that everything it began with is committed: what it would answer may be less than what clients were told before
+	// (KIP-207). Only offsets that do not depend on the watermark are certain.
+	uncertain := q.Timestamp == latestTimestamp || found.Offset == -1 && q.Timestamp != latestTieredTimestamp
+	if uncertain && r.ReplicaID == consumerReplicaID && p.LeaderEpochStart() > mark {
+		rp.ErrorCode = int16(protocol.OffsetNotAvailable)
+		if r.Version < 5 {
+			rp.ErrorCode = int16(protocol.LeaderNotAvailable)
+		}
+		return
+	}
+	rp.Timestamp, rp.Offset, rp.LeaderEpoch = found.Timestamp, found.Offset, found.LeaderEpoch
+}
+
+// lookUpOffset finds the offset that a timestamp stands for, below maxOffset where that depends on the timestamps of records.
+func lookUpOffset(p *replication.Partition, timestamp, maxOffset int64) (found storage.TimestampOffset, err error) {
+	log := p.Log()
+	found = storage.TimestampOffset{Timestamp: -1, Offset: -1, LeaderEpoch: -1}
+	switch timestamp {
 	case latestTimestamp:
 		found.Offset, found.LeaderEpoch = maxOffset, p.LeaderEpoch()
 	case earliestTimestamp, earliestLocalTimestamp:
@@ -106,11 +135,7 @@ func (b *Broker) listOffset(r *kmsg.ListOffsetsRequest, tp protocol.TopicPartiti
 			found = storage.TimestampOffset{Timestamp: -1, Offset: -1, LeaderEpoch: -1} // no consumer can see it yet
 		}
 	default:
-		found, err = log.OffsetForTimestamp(q.Timestamp, maxOffset)
+		found, err = log.OffsetForTimestamp(timestamp, maxOffset)
 	}
-	if err != nil {
-		rp.ErrorCode = int16(errorCode(err))
-		return
-	}
-	rp.Timestamp, rp.Offset, rp.LeaderEpoch = found.Timestamp, found.Offset, found.LeaderEpoch
+	return found, err
 }

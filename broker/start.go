@@ -27,6 +27,7 @@ func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Bro
 		maxRequestSize: int32(cfg.Int("socket.request.max.bytes")),
 		maxQueued:      cfg.Int("queued.max.requests"),
 		fetchMaxBytes:  int32(cfg.Int("fetch.max.bytes")),
+		rackAware:      isRackAware(cfg.String("replica.selector.class")),
 		sessions:       newFetchSessions(cfg.Int("max.incremental.fetch.session.cache.slots")),
 	}
 	b.epoch.Store(-1)
@@ -193,6 +194,10 @@ func (b *Broker) startReplicas() error {
 
 func (b *Broker) startGroups() error {
 	c := b.config
+	log, err := newGroupLog(b)
+	if err != nil {
+		return fmt.Errorf("reading the partitions of %s: %w", groupMetadataTopic, err)
+	}
 	b.groups = group.New(group.Config{
 		BrokerID:                        b.id,
 		MinSessionTimeoutMs:             int32(c.Int("group.min.session.timeout.ms")),
@@ -206,7 +211,9 @@ func (b *Broker) startGroups() error {
 		OffsetsTopicCodec:               record.Codec(c.Int("offsets.topic.compression.codec")),
 		Clock:                           time.Now,
 		Logger:                          b.logging.Logger,
-	}, groupLog{b})
+		OffsetValueVersion:              offsetValueVersion(c),
+		GroupValueVersion:               groupValueVersion(c),
+	}, log)
 	b.groups.Start()
 	b.producerIDs = newProducerIDs(b)
 	return nil

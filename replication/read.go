@@ -1,6 +1,9 @@
 package replication
 
 import (
+	"slices"
+	"time"
+
 	"gregor/protocol"
 	"gregor/storage"
 )
@@ -83,8 +86,7 @@ func (p *Partition) readLocked(ask *Ask, seen *effect, out *Read) error {
 	if ask.LastFetchedEpoch != -1 {
 		if err := p.compareEpoch(ask, out); err != nil || out.Diverging {
 			// A log that differs from ours says nothing about what the follower has of ours (KAFKA-13141).
-			out.HighWatermark = p.log.HighWatermark()
-			out.LastStableOffset = min(p.log.LastStableOffset(), out.HighWatermark)
+			p.offsetsLocked(out)
 			return err
 		}
 	}
@@ -93,9 +95,7 @@ func (p *Partition) readLocked(ask *Ask, seen *effect, out *Read) error {
 			return err
 		}
 	}
-	// The watermark is read once: a second look could be later than what is read (KAFKA-9807).
-	out.HighWatermark = p.log.HighWatermark()
-	out.LastStableOffset = min(p.log.LastStableOffset(), out.HighWatermark)
+	p.offsetsLocked(out)
 	maxOffset := out.HighWatermark
 	switch ask.Isolation {
 	case LogEnd:
@@ -148,4 +148,47 @@ func (p *Partition) compareEpoch(ask *Ask, out *Read) error {
 		out.Diverging, out.DivergingEpoch, out.DivergingEnd = true, epoch, end
 	}
 	return nil
+}
+
+// ReadReplica is a replica that a consumer may fetch from.
+type ReadReplica struct {
+	ID           int32
+	LogEndOffset int64
+	LastCaughtUp time.Time // of the leader: zero
+}
+
+// ReadReplicas lists who can serve a fetch from offset on: this leader, then the in-sync followers that have the offset as far as their fetches told. A follower outside the
+// ISR may lag without end, and its consumers with it. Nil when another broker leads.
+func (p *Partition) ReadReplicas(offset int64) []ReadReplica {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if !p.leadsLocked() {
+		return nil
+	}
+	replicas := []ReadReplica{{ID: p.me, LogEndOffset: p.log.LogEndOffset()}}
+	for _, r := range p.mu.leader.followers {
+		s := r.snapshot()
+		if slices.Contains(p.mu.state.isr, r.id) && s.LogEndOffset >= offset && s.LogStartOffset <= offset {
+			replicas = append(replicas, ReadReplica{ID: r.id, LogEndOffset: s.LogEndOffset, LastCaughtUp: s.LastCaughtUp})
+		}
+	}
+	return replicas
+}
+
+// Offsets fills in the offsets of a read that reads nothing, of any replica. Codes: those of CheckReplica.
+func (p *Partition) Offsets(currentLeaderEpoch int32, out *Read) protocol.ErrorCode {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if code := p.checkEpochLocked(currentLeaderEpoch); code != protocol.None {
+		return code
+	}
+	p.offsetsLocked(out)
+	return protocol.None
+}
+
+// offsetsLocked reads the watermark once: a second look could be later than what is read (KAFKA-9807).
+func (p *Partition) offsetsLocked(out *Read) {
+	out.LogStartOffset = p.log.LogStartOffset()
+	out.HighWatermark = p.log.HighWatermark()
+	out.LastStableOffset = min(p.log.LastStableOffset(), out.HighWatermark)
 }

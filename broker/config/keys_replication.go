@@ -21,7 +21,7 @@ var replicationKeys = []Key{
 	k("replica.fetch.wait.max.ms", Int, "500", Static, nil, "How long a follower's fetch may wait for data. Less than replica.lag.time.max.ms, or the in-sync replicas of quiet topics change all the time."),
 	k("replica.high.watermark.checkpoint.interval.ms", Long, "5000", Static, nil, "How often the high watermarks are written down."),
 	k("replica.lag.time.max.ms", Long, "30000", Static, nil, "How long a follower may be behind its leader's log end before it is no longer in sync."),
-	k("replica.selector.class", String, null, Static, nil, "Java class that picks the replica a consumer fetches from. Consumers fetch from the leader here; another selector is refused."),
+	k("replica.selector.class", String, null, Static, nil, "Picks the replica that a consumer fetches from: org.apache.kafka.common.replica.RackAwareReplicaSelector sends it to an in-sync replica in its own rack; not set: the leader."),
 	k("replica.socket.receive.buffer.bytes", Int, "65536", Static, nil, "Receive buffer of a follower's connection."),
 	k("replica.socket.timeout.ms", Int, "30000", Static, nil, "How long a follower waits for its leader's answer. At least replica.fetch.wait.max.ms."),
 	k("unclean.leader.election.enable", Boolean, "false", ClusterWide, nil, "Whether a replica that is not in sync may lead when no other can: availability for data."),

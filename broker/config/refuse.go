@@ -35,7 +35,8 @@ var refusals = []struct {
 	{"principal.builder.class", []string{defaultPrincipalBuilder}, unsupported("other principal builders")},
 	{"delegation.token.master.key", nil, unsupported("delegation tokens")},
 	{"delegation.token.secret.key", nil, unsupported("delegation tokens")},
-	{"replica.selector.class", []string{"", "org.apache.kafka.common.replica.LeaderSelector"}, unsupported("fetching from followers")},
+	{"replica.selector.class", []string{"", "org.apache.kafka.common.replica.LeaderSelector", "org.apache.kafka.common.replica.RackAwareReplicaSelector"},
+		"gregor has Kafka's own LeaderSelector and RackAwareReplicaSelector, and does not load Java classes"},
 	{"remote.log.storage.system.enable", []string{"false"}, unsupported("tiered storage")},
 }
 

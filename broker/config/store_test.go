@@ -61,7 +61,7 @@ func TestRefusals(t *testing.T) {
 		{"create.topic.policy.class.name=a.B", "create-topic policies"},
 		{"alter.config.policy.class.name=a.B", "alter-config policies"},
 		{"remote.log.storage.system.enable=true", "tiered storage"},
-		{"replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector", "fetching from followers"},
+		{"replica.selector.class=a.B", "RackAwareReplicaSelector"},
 		{"delegation.token.secret.key=verysecret", "delegation tokens"},
 		{"process.roles=broker,controller", "KRaft mode"},
 		{"zookeeper.metadata.migration.enable=true", "migration"},
