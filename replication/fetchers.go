@@ -84,7 +84,9 @@ func (fs *fetchers) remove(tp protocol.TopicPartition) {
 		return
 	}
 	delete(fs.mu.of, tp)
-	fs.mu.running[key].remove(tp)
+	if r := fs.mu.running[key]; r != nil { // one that had given up all its partitions has been stopped
+		r.remove(tp)
+	}
 }
 
 // stopIdle ends the Fetchers that follow nothing any more.

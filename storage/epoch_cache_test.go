@@ -55,6 +55,25 @@ func TestEpochCache(t *testing.T) {
 	}
 }
 
+// A broker that led an epoch and wrote nothing in it follows another leader, which does not know that epoch.
+func TestTruncationForgetsEpochsWithoutRecords(t *testing.T) {
+	r := newRig(t, 1, nil)
+	l := r.log()
+	fill(t, l, 3)
+	was := l.LatestEpoch()
+	for _, offset := range []int64{3, 4} {
+		if err := l.AssignEpochStart(was + 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.TruncateTail(offset); err != nil {
+			t.Fatal(err)
+		}
+		if l.LatestEpoch() != was || l.LogEndOffset() != 3 {
+			t.Errorf("truncated to %d: latest epoch %d, end %d", offset, l.LatestEpoch(), l.LogEndOffset())
+		}
+	}
+}
+
 func TestEpochsOfALeader(t *testing.T) {
 	r := newRig(t, 1, nil)
 	l := r.log()

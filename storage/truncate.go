@@ -8,7 +8,8 @@ import (
 )
 
 // TruncateTail removes everything at and behind offset; a batch that offset lies in goes as a whole. The high watermark
-// and the recovery point follow. An offset at or behind the log end changes nothing.
+// and the recovery point follow. An offset at or behind the log end removes no record, but leader epochs without records: this
+// broker may have led an epoch that nobody else knows, and would answer a leader's question with it for ever.
 func (l *Log) TruncateTail(offset int64) error {
 	if err := l.usable(); err != nil {
 		return err
@@ -17,7 +18,10 @@ func (l *Log) TruncateTail(offset int64) error {
 		return fmt.Errorf("cannot truncate %s to %d: %w", l.tp, offset, protocol.OffsetOutOfRange)
 	}
 	if offset >= l.logEnd.Load() {
-		return nil
+		l.mu.Lock()
+		l.epochs.truncateTail(l.logEnd.Load())
+		l.mu.Unlock()
+		return l.saveEpochs()
 	}
 	if offset < l.segments.Load().list[0].base {
 		return l.TruncateFullyAndStartAt(offset)
