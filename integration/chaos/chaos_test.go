@@ -7,7 +7,7 @@ import (
 
 // TestFaults plays every fault, -chaos.count times, on one cluster; after a round that went wrong the next one gets a new cluster.
 func TestFaults(t *testing.T) {
-	s := makeSite(t)
+	s := sharedSite(t)
 	dir := histories(t, s)
 	var c *cluster
 	for n := range *count {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -55,32 +56,49 @@ type site struct {
 	dir     string
 	hosts   []host // of the brokers
 	keepers []*keeper
-	made    int // clusters so far
+	made    int  // clusters so far
+	keep    bool // whether dir stays
 }
 
-func makeSite(t *testing.T) *site {
+// sharedSite is the one site of the process: its network can be made only once.
+func sharedSite(t *testing.T) *site {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gregor-chaos-")
+	s, err := theSite()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal("chaos needs root, network namespaces, ip, nsenter, mount and mkfs.ext4: ", err)
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("kept: %s", dir)
-		} else if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	s := &site{dir: dir}
-	if err := s.build(); err != nil {
-		t.Fatal("chaos needs network namespaces, ip, nsenter, mount and mkfs.ext4: ", err)
-	}
-	t.Cleanup(func() {
-		for _, k := range s.keepers {
-			k.kill()
+			s.keep = true
+			t.Logf("kept: %s", s.dir)
 		}
 	})
 	return s
+}
+
+var theSite = sync.OnceValues(func() (*site, error) {
+	dir, err := os.MkdirTemp("", "gregor-chaos-")
+	if err != nil {
+		return nil, err
+	}
+	s := &site{dir: dir}
+	ending = s.end
+	return s, s.build()
+})
+
+// ending is what is left to do when all tests are over.
+var ending = func() {}
+
+func (s *site) end() {
+	for _, k := range s.keepers {
+		k.kill()
+	}
+	if s.keep {
+		return
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+	}
 }
 
 func (s *site) build() error {
@@ -214,13 +232,19 @@ func (n *node) awaitStarted() error {
 	return nil
 }
 
-// start starts a broker that does not run.
+// start starts a broker that does not run. While the registration of its last life stands, a broker may end again: then start does what a supervisor
+// does.
 func (n *node) start() error {
-	if err := n.saveLog(); err != nil {
-		return err
+	for deadline := time.Now().Add(3 * sessionTimeout); ; time.Sleep(200 * time.Millisecond) {
+		if err := n.saveLog(); err != nil {
+			return err
+		}
+		n.launch()
+		err := n.awaitStarted()
+		if err == nil || n.Running() || time.Now().After(deadline) || !strings.Contains(n.Log(), "NodeExists") {
+			return err
+		}
 	}
-	n.launch()
-	return n.awaitStarted()
 }
 
 func (n *node) launch() {
@@ -314,7 +338,8 @@ func (c *cluster) abandon() {
 		if n.Running() {
 			n.Kill()
 		}
-		n.wanted = false
+		_ = n.saveLog()
+		n.wanted, n.lives = false, 0
 	}
 }
 

@@ -91,7 +91,7 @@ func (r *round) librdkafkaLife(ctx context.Context, name string, seq int64) (int
 // delivered records the outcome of one send.
 func (r *round) delivered(message *kafka.Message) {
 	e := *message.Opaque.(*history.Event)
-	e.Outcome, e.Offset = history.OK, int64(message.TopicPartition.Offset)
+	e.Outcome, e.Offset = history.OK, max(int64(message.TopicPartition.Offset), history.NoOffset) // librdkafka's own "unknown" is -1001
 	if err := message.TopicPartition.Error; err != nil {
 		e.Outcome, e.Offset, e.Note = history.Unknown, 0, err.Error()
 	}
@@ -184,7 +184,7 @@ func (r *round) librdkafkaMember(ctx context.Context, name string) error {
 			}
 		}
 		for _, p := range committed {
-			if p.Error == nil {
+			if p.Error == nil && p.Offset >= 0 { // otherwise nothing was read of it yet
 				e.Partition, e.Offset, e.Outcome = p.Partition, int64(p.Offset), history.OK
 				r.rec.Add(e)
 			}

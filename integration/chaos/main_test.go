@@ -46,7 +46,9 @@ func TestMain(m *testing.M) {
 	if *firstSeed == 0 {
 		*firstSeed = uint64(time.Now().UnixNano())
 	}
-	os.Exit(harness.Main(m))
+	code := harness.Main(m)
+	ending()
+	os.Exit(code)
 }
 
 // outside runs this very binary in namespaces of its own. What needs the network comes first.

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -49,7 +50,7 @@ type plan struct {
 	name     string
 	fault    func(*round) error
 	configs  map[string]string // of the topic, over the usual ones
-	replicas [][]int32         // of the topic; default: two partitions on all brokers
+	replicas [][]int32         // of the topic; default: three partitions, one led by each broker
 	acks1    bool              // acks=1 instead of acks=all with idempotence
 	rules    history.Rules
 	after    func(*round) error // further things to hold when all is over
@@ -87,8 +88,11 @@ func (c *cluster) play(t *testing.T, dir string, seed uint64, p plan) ([]history
 	events, err := r.rec.Close()
 	trouble = errors.Join(trouble, err)
 	anomalies := history.Check(events, p.rules)
-	t.Logf("%s seed %d: %d events, %d acknowledged, %.1f s at most without an acknowledgement, %.1f s in all; anomalies: %v; trouble: %v",
-		p.name, seed, len(events), r.acks.Load(), float64(r.gap.Load())/1e9, time.Since(began).Seconds(), anomalies, trouble)
+	if trouble == nil && len(anomalies) == 0 { // otherwise the replicas' files may tell more
+		trouble = r.deleteTopic()
+	}
+	t.Logf("%s seed %d: %d events, %d acknowledged, %.1f s at most without an acknowledgement, %.1f s in all, %d sent anew by their client; anomalies: %v; trouble: %v",
+		p.name, seed, len(events), r.acks.Load(), float64(r.gap.Load())/1e9, time.Since(began).Seconds(), len(history.Resent(events)), anomalies, trouble)
 	if trouble == nil && len(anomalies) == 0 && *keep == "" {
 		return nil, os.Remove(path)
 	}
@@ -118,11 +122,9 @@ func (r *round) run(p plan) error {
 		return err
 	}
 	if p.after != nil {
-		if err := p.after(r); err != nil {
-			return err
-		}
+		return p.after(r)
 	}
-	return r.deleteTopic(ctx)
+	return nil
 }
 
 func (r *round) makeTopic(ctx context.Context, p plan) error {
@@ -132,17 +134,15 @@ func (r *round) makeTopic(ctx context.Context, p plan) error {
 	}
 	replicas := p.replicas
 	if replicas == nil {
-		order := r.rng.Perm(brokerCount)
-		a, b, c := int32(order[0]+1), int32(order[1]+1), int32(order[2]+1)
-		replicas = [][]int32{{a, b, c}, {b, c, a}}
+		replicas = [][]int32{{1, 2, 3}, {2, 3, 1}, {3, 1, 2}}
 	}
 	r.partitions = int32(len(replicas))
 	r.rec.Faultf("%s: %s on %v, %v", p.name, r.topic, replicas, configs)
 	return r.createTopic(ctx, r.topic, replicas, configs)
 }
 
-func (r *round) deleteTopic(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+func (r *round) deleteTopic() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	answer, err := r.admin.DeleteTopics(ctx, r.topic)
 	if err != nil {
@@ -353,7 +353,13 @@ func (r *round) recordReplica(n *node, partition int32, mark int64) error {
 		return err
 	}
 	for _, b := range batches {
-		batch := history.Batch{Base: b.First, Last: b.Last, Epoch: b.Epoch, Sum: crc32.ChecksumIEEE(b.Bytes)}
+		batch := history.Batch{
+			Base: b.First, Last: b.Last, Epoch: b.Epoch, Sum: crc32.ChecksumIEEE(b.Bytes),
+			// the offsets in the header of a batch of format 2
+			Producer:      int64(binary.BigEndian.Uint64(b.Bytes[43:])),
+			ProducerEpoch: int16(binary.BigEndian.Uint16(b.Bytes[51:])),
+			Sequence:      int32(binary.BigEndian.Uint32(b.Bytes[53:])),
+		}
 		if !soundCRC(b.Bytes) {
 			batch.Bad = "its CRC is wrong"
 		}
@@ -368,8 +374,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // soundCRC checks a batch's own checksum, at 17, over everything after it.
 func soundCRC(batch []byte) bool {
 	const crc, attributes = 17, 21
-	want := uint32(batch[crc])<<24 | uint32(batch[crc+1])<<16 | uint32(batch[crc+2])<<8 | uint32(batch[crc+3])
-	return crc32.Checksum(batch[attributes:], castagnoli) == want
+	return crc32.Checksum(batch[attributes:], castagnoli) == binary.BigEndian.Uint32(batch[crc:])
 }
 
 // leader is the broker that leads a partition of the round's topic now.

@@ -25,7 +25,7 @@ func Check(events []Event, rules Rules) []Anomaly {
 	h := index(events)
 	var all []Anomaly
 	for _, rule := range []func(*indexed) []Anomaly{
-		lostWrites, inconsistentOffsets, duplicates, abortedReads, pollOrder, sendOrder, knownBefore, commits, watermarks, replicas, views,
+		lostWrites, inconsistentOffsets, duplicates, sequences, abortedReads, pollOrder, sendOrder, knownBefore, commits, watermarks, replicas, views,
 	} {
 		all = append(all, rule(h)...)
 	}
@@ -73,6 +73,11 @@ func (h *indexed) at(kind Kind, p place) []*Event {
 		}
 	}
 	return list
+}
+
+// placed is the acknowledged sends whose offset is known.
+func placed(sends []*Event) []*Event {
+	return slices.DeleteFunc(slices.Clone(sends), func(e *Event) bool { return e.Outcome != OK || e.Offset == NoOffset })
 }
 
 // polls is every poll, the final ones included.
@@ -129,10 +134,8 @@ func inconsistentOffsets(h *indexed) []Anomaly {
 			texts = append(texts, fmt.Sprintf("%s: offset %d is %q, and to %s %q", p, offset, first, who, value))
 		}
 	}
-	for _, e := range h.by[Send] {
-		if e.Outcome == OK {
-			see(e.place(), e.Offset, e.Value, e.Client)
-		}
+	for _, e := range placed(h.by[Send]) {
+		see(e.place(), e.Offset, e.Value, e.Client)
 	}
 	for _, e := range h.polls() {
 		for _, r := range e.Records {
@@ -142,8 +145,41 @@ func inconsistentOffsets(h *indexed) []Anomaly {
 	return few("I2", texts)
 }
 
-// duplicates (I3): what an idempotent producer sent once stands at one offset.
+// duplicates (I3): what an idempotent producer sent once stands at one offset. A client may send a record anew under a new producer epoch, although its
+// first sending took effect (librdkafka does at leader changes, confluentinc/librdkafka#4953); no broker can know: see Resent.
 func duplicates(h *indexed) []Anomaly {
+	var texts []string
+	for _, c := range copies(h) {
+		if !c.anew {
+			texts = append(texts, c.String())
+		}
+	}
+	return few("I3", texts)
+}
+
+// Resent lists the duplicates that stand under several producer ids or epochs: they are their clients' doing.
+func Resent(events []Event) []string {
+	var texts []string
+	for _, c := range copies(index(events)) {
+		if c.anew {
+			texts = append(texts, c.String())
+		}
+	}
+	return texts
+}
+
+// copied is an idempotent producer's record that stands at several offsets.
+type copied struct {
+	*Event
+	offsets []int64
+	anew    bool // each under another producer id or epoch
+}
+
+func (c copied) String() string {
+	return fmt.Sprintf("%s: %q of the idempotent %s stands at the offsets %v", c.place(), c.Value, c.Client, c.offsets)
+}
+
+func copies(h *indexed) []copied {
 	type written struct {
 		place
 		value string
@@ -161,10 +197,51 @@ func duplicates(h *indexed) []Anomaly {
 			}
 		}
 	}
-	var texts []string
+	var list []copied
 	for _, e := range h.by[Send] {
 		if offsets := where[written{e.place(), e.Value}]; len(offsets) > 1 {
-			texts = append(texts, fmt.Sprintf("%s: %q of the idempotent %s stands at the offsets %v", e.place(), e.Value, e.Client, slices.Sorted(maps.Keys(offsets))))
+			sorted := slices.Sorted(maps.Keys(offsets))
+			list = append(list, copied{e, sorted, h.writtenAnew(e.place(), sorted)})
+		}
+	}
+	return list
+}
+
+// life is a producer id with its epoch.
+type life struct {
+	producer int64
+	epoch    int16
+}
+
+// writtenAnew says whether the replicas' files are known to have each of the offsets from another life of a producer.
+func (h *indexed) writtenAnew(p place, offsets []int64) bool {
+	logs := h.at(Replica, p)
+	lives := map[life]bool{}
+	for _, offset := range offsets {
+		for _, log := range logs[:min(1, len(logs))] {
+			i, _ := slices.BinarySearchFunc(log.Batches, offset, func(b Batch, offset int64) int { return cmp.Compare(b.Last, offset) })
+			if i < len(log.Batches) {
+				lives[life{log.Batches[i].Producer, log.Batches[i].ProducerEpoch}] = true
+			}
+		}
+	}
+	return len(lives) == len(offsets)
+}
+
+// sequences (I3): in a log, an idempotent producer's sequence numbers begin with 0 and count on without gap or repetition.
+func sequences(h *indexed) []Anomaly {
+	var texts []string
+	for _, p := range h.places {
+		for _, e := range h.at(Replica, p) {
+			next := map[life]int32{}
+			for _, b := range e.Batches {
+				key := life{b.Producer, b.ProducerEpoch}
+				if b.Producer >= 0 && b.Sequence != next[key] {
+					texts = append(texts, fmt.Sprintf("%s: broker %s, batch at %d: sequence %d of producer %d, epoch %d, where %d was next",
+						p, e.Client, b.Base, b.Sequence, b.Producer, b.ProducerEpoch, next[key]))
+				}
+				next[key] = b.Sequence + int32(b.Last-b.Base) + 1
+			}
 		}
 	}
 	return few("I3", texts)
@@ -222,8 +299,8 @@ func sendOrder(h *indexed) []Anomaly {
 		client string
 	}
 	sends := map[writer][]*Event{}
-	for _, e := range h.by[Send] {
-		if e.Outcome == OK && e.Idempotent {
+	for _, e := range placed(h.by[Send]) {
+		if e.Idempotent {
 			key := writer{e.place(), e.Client}
 			sends[key] = append(sends[key], e)
 		}
@@ -247,10 +324,8 @@ func knownBefore(h *indexed) []Anomaly {
 	for _, p := range h.places {
 		type bound struct{ at, end int64 } // from at on, offsets below end are taken
 		var bounds []bound
-		for _, e := range h.at(Send, p) {
-			if e.Outcome == OK {
-				bounds = append(bounds, bound{e.At, e.Offset + 1})
-			}
+		for _, e := range placed(h.at(Send, p)) {
+			bounds = append(bounds, bound{e.At, e.Offset + 1})
 		}
 		for _, e := range h.at(Poll, p) {
 			if n := len(e.Records); n > 0 {
@@ -264,9 +339,9 @@ func knownBefore(h *indexed) []Anomaly {
 		for i := 1; i < len(bounds); i++ {
 			bounds[i].end = max(bounds[i].end, bounds[i-1].end)
 		}
-		for _, e := range h.at(Send, p) {
+		for _, e := range placed(h.at(Send, p)) {
 			i, _ := slices.BinarySearchFunc(bounds, e.From, func(b bound, from int64) int { return cmp.Compare(b.at, from) })
-			if e.Outcome == OK && i > 0 && e.Offset < bounds[i-1].end {
+			if i > 0 && e.Offset < bounds[i-1].end {
 				texts = append(texts, fmt.Sprintf("%s: %q, sent after %.3f s, got offset %d when offsets below %d were known", p, e.Value, seconds(e.From), e.Offset, bounds[i-1].end))
 			}
 		}

@@ -11,7 +11,7 @@ import (
 
 // sound is a history in which nothing is wrong: every case below breaks one rule in a copy of it.
 func sound() []Event {
-	batches := []Batch{{Base: 0, Last: 1, Epoch: 0, Sum: 7}, {Base: 2, Last: 2, Epoch: 1, Sum: 8}}
+	batches := []Batch{{Base: 0, Last: 1, Epoch: 0, Sum: 7, Producer: 5}, {Base: 2, Last: 2, Epoch: 1, Sum: 8, Producer: 5, Sequence: 2}}
 	send := func(from, at int64, seq int64, value string, offset int64) Event {
 		return Event{Kind: Send, From: from, At: at, Client: "p", Topic: "t", Seq: seq, Value: value, Offset: offset, Outcome: OK, Idempotent: true}
 	}
@@ -68,6 +68,19 @@ func change(kind Kind, nth int, f func(*Event)) func([]Event) []Event {
 	}
 }
 
+// again has the record "c" stand at offset 3 as well, in that batch.
+func again(events []Event, batch Batch) []Event {
+	for i := range events {
+		switch events[i].Kind {
+		case Final:
+			events[i].Records = append(events[i].Records, Record{3, "c"})
+		case Replica:
+			events[i].Batches = append(slices.Clone(events[i].Batches), batch)
+		}
+	}
+	return events
+}
+
 // more adds events.
 func more(events ...Event) func([]Event) []Event {
 	return func(history []Event) []Event { return append(history, events...) }
@@ -93,6 +106,18 @@ func TestEveryRuleNotices(t *testing.T) {
 		{"another value at an acknowledged offset", "I2", "offset 1", change(Final, 0, func(e *Event) { e.Records[1].Value = "x" })},
 		{"two readers, two values", "I2", "offset 0", change(Poll, 1, func(e *Event) { e.Records[0].Value = "x" })},
 		{"a record twice", "I3", "[2 3]", change(Final, 0, func(e *Event) { e.Records = append(e.Records, Record{3, "c"}) })},
+		{"a record twice, under another leader", "I3", "[2 3]", func(events []Event) []Event {
+			return again(events, Batch{Base: 3, Last: 3, Epoch: 1, Producer: 5, Sequence: 3})
+		}},
+		{"a sequence number twice", "I3", "sequence 2 of producer 5", change(Replica, 1, func(e *Event) {
+			e.Batches = append(slices.Clone(e.Batches), Batch{Base: 3, Last: 3, Epoch: 1, Producer: 5, Sequence: 2})
+		})},
+		{"a sequence number left out", "I3", "sequence 4 of producer 5", change(Replica, 1, func(e *Event) {
+			e.Batches = append(slices.Clone(e.Batches), Batch{Base: 3, Last: 3, Epoch: 1, Producer: 5, Sequence: 4})
+		})},
+		{"a producer's epoch that begins in the middle", "I3", "sequence 3 of producer 5, epoch 1", change(Replica, 1, func(e *Event) {
+			e.Batches = append(slices.Clone(e.Batches), Batch{Base: 3, Last: 3, Epoch: 1, Producer: 5, ProducerEpoch: 1, Sequence: 3})
+		})},
 		{"a refused record is read", "I4", `"refused"`, change(Final, 0, func(e *Event) { e.Records = append(e.Records, Record{3, "refused"}) })},
 		{"a gap in a poll", "I5", "read offset 2 where 1", change(Final, 0, func(e *Event) { e.Records = slices.Delete(e.Records, 1, 2) })},
 		{"a gap between polls", "I5", "read offset 3 where 2", more(Event{Kind: Poll, At: 80, Client: "r", Topic: "t", Records: []Record{{3, "d"}}})},
@@ -165,8 +190,19 @@ func TestWhatIsAllowed(t *testing.T) {
 		{"a commit whose outcome nobody knows may show late", Rules{}, more(Event{Kind: Committed, From: 80, At: 81, Client: "g", Topic: "t", Offset: 2})},
 		{"a commit that was not over when the other began", Rules{}, more(Event{Kind: Commit, From: 58, At: 81, Client: "g", Topic: "t", Offset: 1, Outcome: OK})},
 		{"an old leader that does not know it yet", Rules{}, more(Event{Kind: End, From: 80, At: 81, Topic: "t", Offset: 2, Epoch: 0})},
+		{"an acknowledgement without an offset", Rules{}, func(events []Event) []Event {
+			events = change(Final, 0, func(e *Event) { e.Records = append(e.Records, Record{3, "again"}) })(events)
+			return append(events, Event{Kind: Send, From: 60, At: 65, Client: "p", Topic: "t", Seq: 9, Value: "again", Offset: NoOffset, Outcome: OK, Idempotent: true})
+		}},
+		{"a record that its client sent anew under another epoch", Rules{}, func(events []Event) []Event {
+			events = again(events, Batch{Base: 3, Last: 3, Epoch: 1, Producer: 5, ProducerEpoch: 1})
+			if resent := Resent(events); len(resent) != 1 || !strings.Contains(resent[0], "[2 3]") {
+				t.Errorf("resent: %v", resent)
+			}
+			return events
+		}},
 		{"batches above the high watermark", Rules{}, change(Replica, 1, func(e *Event) {
-			e.Batches = append(slices.Clone(e.Batches), Batch{Base: 3, Last: 3, Epoch: 1})
+			e.Batches = append(slices.Clone(e.Batches), Batch{Base: 3, Last: 3, Epoch: 1, Producer: -1})
 		})},
 	}
 	for _, c := range cases {

@@ -42,6 +42,9 @@ const (
 	Unknown Outcome = "unknown" // timed out or cut off: it may have taken effect, or may yet
 )
 
+// NoOffset is the offset of an acknowledgement that told none: the answer to a retry of what the broker had already.
+const NoOffset = -1
+
 // An Event is one line of a history. Times are nanoseconds since the history's start.
 type Event struct {
 	Kind            Kind     `json:"kind"`
@@ -78,8 +81,12 @@ type Batch struct {
 	Base  int64  `json:"b"`
 	Last  int64  `json:"l"`
 	Epoch int32  `json:"e"`
-	Sum   uint32 `json:"s"`           // over all its bytes
-	Bad   string `json:"x,omitempty"` // what is wrong with it in itself, for example its CRC
+	Sum   uint32 `json:"s"` // over all its bytes
+	// Producer, its epoch and the first sequence number, which counts on by record; Producer is -1 without idempotence.
+	Producer      int64  `json:"p"`
+	ProducerEpoch int16  `json:"pe"`
+	Sequence      int32  `json:"q"`
+	Bad           string `json:"x,omitempty"` // what is wrong with it in itself, for example its CRC
 }
 
 // A Recorder collects events from many goroutines and writes each as a line of JSON.
