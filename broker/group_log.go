@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
+	"gregor/broker/config"
 	"gregor/coordinator/group"
 	"gregor/protocol"
 	"gregor/protocol/record"
@@ -18,18 +20,47 @@ import (
 func (rq *request) client() group.Client { return group.Client{ID: rq.header.ClientID, Host: rq.host} }
 
 // groupLog lets the group coordinator write and read __consumer_offsets through replication.
-type groupLog struct{ b *Broker }
+type groupLog struct {
+	b *Broker
+	// partitions is the number of partitions that groups are spread over, 0 until the topic was seen. It does not change any more then,
+	// whatever becomes of the topic: with another number most groups would look for their offsets where they never were (as in Kafka, a
+	// restart takes the new number).
+	partitions atomic.Int32
+}
+
+// newGroupLog reads the topic's assignment, if there is one already.
+func newGroupLog(b *Broker) (*groupLog, error) {
+	l := &groupLog{b: b}
+	return l, l.settlePartitions()
+}
+
+// settlePartitions asks ZooKeeper, because the metadata image lacks the partitions that never had a leader.
+func (l *groupLog) settlePartitions() error {
+	topic, err := l.b.zk.Topic(groupMetadataTopic)
+	if err == nil && topic != nil {
+		l.partitions.CompareAndSwap(0, int32(len(topic.Partitions)))
+	}
+	return err
+}
 
 // Partitions is the topic's partition count, or the configured one while it does not exist.
-func (l groupLog) Partitions() int32 {
-	if n := l.b.metadata.PartitionCount(groupMetadataTopic); n > 0 {
+func (l *groupLog) Partitions() int32 {
+	if n := l.partitions.Load(); n > 0 {
+		return n
+	}
+	if l.b.metadata.HasTopic(groupMetadataTopic) {
+		if err := l.settlePartitions(); err != nil {
+			return l.b.metadata.PartitionCount(groupMetadataTopic)
+		}
+	}
+	if n := l.partitions.Load(); n > 0 {
 		return n
 	}
 	return int32(l.b.config.Int("offsets.topic.num.partitions"))
 }
 
 // Append writes one batch with offsets.commit.required.acks and waits until it is committed.
-func (l groupLog) Append(ctx context.Context, partition int32, batch record.Batch) error {
+func (l *groupLog) Append(ctx context.Context, partition int32, batch record.Batch) error {
 	p, code := l.b.leader(protocol.TopicPartition{Topic: groupMetadataTopic, Partition: partition}, -1)
 	if code != protocol.None {
 		return code
@@ -51,7 +82,7 @@ func (l groupLog) Append(ctx context.Context, partition int32, batch record.Batc
 }
 
 // Load reads all batches of a partition from its log start to its log end.
-func (l groupLog) Load(ctx context.Context, partition int32, fn func(record.Batch) error) error {
+func (l *groupLog) Load(ctx context.Context, partition int32, fn func(record.Batch) error) error {
 	p, code := l.b.leader(protocol.TopicPartition{Topic: groupMetadataTopic, Partition: partition}, -1)
 	if code != protocol.None {
 		return code
@@ -110,4 +141,26 @@ func loadChunk(p *replication.Partition, offset, end int64, size int, buf *[]byt
 		chunk = rest
 	}
 	return offset, nil
+}
+
+// offsetValueVersion is the version of committed offsets that all brokers of the cluster can read (GroupMetadataManager.offsetCommitValue).
+func offsetValueVersion(c *config.Store) int16 {
+	switch {
+	case c.ProtocolAtLeast("2.1-IV1"):
+		return 3
+	case c.ProtocolAtLeast("2.1-IV0"):
+		return 2
+	}
+	return 1
+}
+
+// groupValueVersion is the version of group metadata that all brokers of the cluster can read (GroupMetadataManager.groupMetadataValue).
+func groupValueVersion(c *config.Store) int16 {
+	switch {
+	case c.ProtocolAtLeast("2.3-IV0"):
+		return 3
+	case c.ProtocolAtLeast("2.1-IV0"):
+		return 2
+	}
+	return 1
 }

@@ -121,8 +121,13 @@ func (p *producerIDs) fetch(f *idFetch) {
 	close(f.done)
 }
 
-// allocateProducerIDs asks the controller for a block, which may be this broker.
+// allocateProducerIDs asks the controller for a block, which may be this broker. While there may be controllers that do not know the request (before
+// 3.0-IV0), it takes a block out of ZooKeeper by itself, as they do.
 func (b *Broker) allocateProducerIDs(ctx context.Context) (idBlock, error) {
+	if !b.config.ProtocolAtLeast("3.0-IV0") {
+		first, n, err := b.zk.AllocateProducerIDBlock(b.id)
+		return idBlock{first, first + int64(n)}, err
+	}
 	r := kmsg.NewPtrAllocateProducerIDsRequest()
 	r.BrokerID, r.BrokerEpoch = b.id, b.epoch.Load()
 	resp, err := b.askForProducerIDs(ctx, r)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -70,29 +71,44 @@ func (b *Broker) close(clean bool) error {
 }
 
 // controlledShutdown asks the controller to move leadership away (KIP-380's broker epoch fences the request), retrying while partitions remain, as
-// controlled.shutdown.max.retries and controlled.shutdown.retry.backoff.ms say. A broker that finds no controller just stops.
+// controlled.shutdown.max.retries and controlled.shutdown.retry.backoff.ms say: also while there is no controller, because in a rolling restart
+// it may be the broker that stopped just before. A broker that is alone just stops.
 func (b *Broker) controlledShutdown() {
 	log := b.logging.Logger("kafka.server.KafkaServer")
 	backoff := time.Duration(b.config.Long("controlled.shutdown.retry.backoff.ms")) * time.Millisecond
+	log.Info(fmt.Sprintf("[KafkaServer id=%d] Starting controlled shutdown", b.id))
 	for left := b.config.Int("controlled.shutdown.max.retries"); left > 0; left-- {
+		started := time.Now()
 		remaining, err := b.requestControlledShutdown()
+		took := time.Since(started).Milliseconds()
+		var refused protocol.ErrorCode
 		switch {
 		case err == nil && remaining == 0:
-			log.Info(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown request returned successfully", b.id))
+			log.Info(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown request returned successfully after %dms", b.id, took))
+			return
+		case errors.Is(err, errNoController) && b.alone():
+			log.Info(fmt.Sprintf("[KafkaServer id=%d] No controller and no other broker to move partitions to", b.id))
 			return
 		case errors.Is(err, errNoController):
 			log.Info(fmt.Sprintf("[KafkaServer id=%d] No controller to ask for a controlled shutdown", b.id))
-			return
+		case errors.As(err, &refused):
+			log.Info(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown request returned after %dms with error %v", b.id, took, refused))
 		case err != nil:
-			log.Warn(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown failed: %v", b.id, err))
+			log.Warn(fmt.Sprintf("[KafkaServer id=%d] Error during controlled shutdown, possibly because leader movement took longer than controller.socket.timeout.ms: %v", b.id, err))
 		default:
-			log.Info(fmt.Sprintf("[KafkaServer id=%d] %d partitions still have their leader here", b.id, remaining))
+			log.Info(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown request returned after %dms with %d partitions remaining to move", b.id, took, remaining))
 		}
 		if left > 1 {
 			time.Sleep(backoff)
+			log.Info(fmt.Sprintf("[KafkaServer id=%d] Retrying controlled shutdown (%d retries remaining)", b.id, left-1))
 		}
 	}
 	log.Warn(fmt.Sprintf("[KafkaServer id=%d] Proceeding to do an unclean shutdown as all the controlled shutdown attempts failed", b.id))
+}
+
+// alone reports that no other broker is known to be alive.
+func (b *Broker) alone() bool {
+	return !slices.ContainsFunc(b.metadata.AliveBrokers(), func(id int32) bool { return id != b.id })
 }
 
 var errNoController = errors.New("no live controller is known")

@@ -19,8 +19,11 @@ type Config struct {
 	OffsetsRetentionCheckIntervalMs          int64 // offsets.retention.check.interval.ms
 	OffsetCommitTimeoutMs                    int32 // offsets.commit.timeout.ms: how long an append may wait for its replicas
 	OffsetsTopicCodec                        record.Codec
-	Clock                                    func() time.Time               // nil: time.Now
-	Logger                                   func(name string) *slog.Logger // by log4j logger name; nil: slog.Default
+	// Versions of the records, 1 to 3, that every broker of the cluster can read; 0 is 3. Below group version 3 there are no
+	// static members: they could not be kept.
+	OffsetValueVersion, GroupValueVersion int16
+	Clock                                 func() time.Time               // nil: time.Now
+	Logger                                func(name string) *slog.Logger // by log4j logger name; nil: slog.Default
 }
 
 // Log is what the coordinator needs of the __consumer_offsets partitions; the broker implements it over replication.
@@ -45,8 +48,14 @@ type Client struct {
 // offsetsTopic is the topic that holds all state of this package.
 const offsetsTopic = "__consumer_offsets"
 
-// withDefaults fills the two functions that a test may leave out.
+// withDefaults fills in what a test may leave out.
 func (c Config) withDefaults() Config {
+	if c.OffsetValueVersion == 0 {
+		c.OffsetValueVersion = offsetValueVersion
+	}
+	if c.GroupValueVersion == 0 {
+		c.GroupValueVersion = groupValueVersion
+	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}

@@ -63,6 +63,8 @@ func New(c Config, l Log) *Coordinator {
 			maxSize:                 int(c.MaxSize),
 			offsetMetadataMax:       int(c.OffsetMetadataMaxBytes),
 			offsetsRetentionMs:      c.OffsetsRetentionMs,
+			offsetValueVersion:      c.OffsetValueVersion,
+			groupValueVersion:       c.GroupValueVersion,
 		},
 		groupLog:   c.Logger("kafka.coordinator.group.GroupCoordinator"),
 		groupIdent: "[GroupCoordinator " + strconv.Itoa(int(c.BrokerID)) + "]: ",
@@ -150,6 +152,11 @@ func (c *Coordinator) locate(group string, emptyAllowed bool) (*shard, protocol.
 		return nil, protocol.CoordinatorLoadInProgress
 	}
 	return sh, protocol.None
+}
+
+// unsupportedStatic tells that the cluster cannot keep static members yet (inter.broker.protocol.version below 2.3, KIP-345).
+func (c *Coordinator) unsupportedStatic(instanceID *string) bool {
+	return instanceID != nil && c.config.GroupValueVersion < 3
 }
 
 // find is locate and the group itself, which is nil when there is none.

@@ -196,7 +196,7 @@ func TestLoading(t *testing.T) {
 		}
 		b := record.NewBuilder(record.None)
 		tp := protocol.TopicPartition{Topic: "t"}
-		b.Add(1, offsetKey("g", tp), offsetValue(committed{offset: 5, leaderEpoch: -1, commitTime: time.Now().UnixMilli(), expireTime: noTime}))
+		b.Add(1, offsetKey("g", tp), offsetValue(offsetValueVersion, committed{offset: 5, leaderEpoch: -1, commitTime: time.Now().UnixMilli(), expireTime: noTime}))
 		l.put(p, b)
 		c.Elected(p, 3)
 		for range 3 { // two loads fail

@@ -57,7 +57,7 @@ func TestApacheRecords(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					gotValue = offsetValue(o)
+					gotValue = offsetValue(offsetValueVersion, o)
 				}
 				kinds = append(kinds, "offset "+key.group)
 			case groupRecord:
@@ -69,7 +69,7 @@ func TestApacheRecords(t *testing.T) {
 					}
 					g := newGroup(key.group, 0, &rules{}, 0)
 					g.restore(l)
-					gotValue = groupValue(g, g.assignments())
+					gotValue = groupValue(groupValueVersion, g, g.assignments())
 				}
 				kinds = append(kinds, "group "+key.group)
 			}
@@ -265,7 +265,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	for _, v := range []int16{0, 1, 2, 3, 4} {
 		f.Add(groupKey("g"), groupOfVersion(v))
 	}
-	f.Add(offsetKey("g", protocol.TopicPartition{Topic: "t"}), offsetValue(committed{offset: 5, expireTime: 7}))
+	f.Add(offsetKey("g", protocol.TopicPartition{Topic: "t"}), offsetValue(offsetValueVersion, committed{offset: 5, expireTime: 7}))
 	f.Add(offsetKey("g", protocol.TopicPartition{Topic: "t"}), []byte{0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 255, 255, 255, 255, 15})
 	f.Add([]byte{0, 9, 0, 1}, []byte{})
 	f.Fuzz(func(t *testing.T, key, value []byte) {
@@ -277,12 +277,12 @@ func FuzzDecodeRecord(f *testing.F) {
 		}
 		for id, g := range r.build(0, &rules{}, 0) {
 			// What was read must be written in a way that reads the same.
-			again, err := decodeGroup(groupValue(g, g.assignments()))
+			again, err := decodeGroup(groupValue(groupValueVersion, g, g.assignments()))
 			if err != nil || again.generation != g.generation || len(again.members) != len(g.members) {
 				t.Errorf("group %q: %v", id, err)
 			}
 			for tp, o := range g.offsets {
-				if o2, err := decodeOffset(offsetValue(o.committed)); err != nil || o2.offset != o.offset || o2.metadata != o.metadata {
+				if o2, err := decodeOffset(offsetValue(offsetValueVersion, o.committed)); err != nil || o2.offset != o.offset || o2.metadata != o.metadata {
 					t.Errorf("offset of %s: %+v became %+v, %v", tp, o.committed, o2, err)
 				}
 			}

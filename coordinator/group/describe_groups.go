@@ -31,7 +31,12 @@ func (c *Coordinator) describeGroup(id string) kmsg.DescribeGroupsResponseGroup 
 	if s != nil {
 		s.mu.Lock()
 		sum = s.mu.g.summary()
+		unloaded := s.mu.g.unloaded
 		s.mu.Unlock()
+		if unloaded {
+			resp.ErrorCode = int16(protocol.NotCoordinator)
+			return resp
+		}
 	}
 	resp.State, resp.ProtocolType, resp.Protocol = string(sum.state), sum.protocolType, sum.protocol
 	for _, m := range sum.members {

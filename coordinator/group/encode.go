@@ -7,18 +7,21 @@ import (
 	"gregor/protocol"
 )
 
-// The records of __consumer_offsets, as Apache Kafka 3.9 writes them with inter.broker.protocol.version >= 2.3. All numbers
-// are big endian; a string is an int16 length and bytes, -1 for null; bytes and arrays have an int32 length.
+// The records of __consumer_offsets, as Apache Kafka 3.9 writes them. All numbers are big endian; a string is an int16 length
+// and bytes, -1 for null; bytes and arrays have an int32 length.
 //
 //	OffsetCommitKey v1     int16 1, group string, topic string, partition int32
 //	OffsetCommitValue v3   int16 3, offset int64, leaderEpoch int32, metadata string, commitTimestamp int64
+//	OffsetCommitValue v2   v3 without leaderEpoch
 //	OffsetCommitValue v1   int16 1, offset int64, metadata string, commitTimestamp int64, expireTimestamp int64
 //	GroupMetadataKey v2    int16 2, group string
 //	GroupMetadataValue v3  int16 3, protocolType string, generation int32, protocol string?, leader string?,
 //	                       currentStateTimestamp int64, members [memberId string, groupInstanceId string?, clientId string,
 //	                       clientHost string, rebalanceTimeout int32, sessionTimeout int32, subscription bytes, assignment bytes]
+//	GroupMetadataValue v2  v3 without groupInstanceId; v1 also without currentStateTimestamp
 //
-// A null value is a tombstone.
+// A null value is a tombstone. Older values are written while inter.broker.protocol.version says that a broker of an older
+// release may have to read them: see Config.
 const (
 	offsetKeyVersion            = 1
 	groupKeyVersion             = 2
@@ -57,19 +60,22 @@ func offsetKey(group string, tp protocol.TopicPartition) []byte {
 	return appendInt32(b, tp.Partition)
 }
 
-// offsetValue is the committed offset. One with a retention of its own is written as version 1, which knows no leader epoch.
-func offsetValue(o committed) []byte {
+// offsetValue is the committed offset in a version of 1 to 3. One with a retention of its own is always written as version 1,
+// which knows no leader epoch.
+func offsetValue(version int16, o committed) []byte {
 	b := make([]byte, 0, 2+8+4+2+len(o.metadata)+8+8)
-	if o.expireTime != noTime {
+	if o.expireTime != noTime || version == offsetValueVersionRetention {
 		b = appendInt16(b, offsetValueVersionRetention)
 		b = appendInt64(b, o.offset)
 		b = appendString(b, o.metadata)
 		b = appendInt64(b, o.commitTime)
 		return appendInt64(b, o.expireTime)
 	}
-	b = appendInt16(b, offsetValueVersion)
+	b = appendInt16(b, version)
 	b = appendInt64(b, o.offset)
-	b = appendInt32(b, o.leaderEpoch)
+	if version >= 3 {
+		b = appendInt32(b, o.leaderEpoch)
+	}
 	b = appendString(b, o.metadata)
 	return appendInt64(b, o.commitTime)
 }
@@ -79,9 +85,10 @@ func groupKey(group string) []byte {
 	return appendString(appendInt16(make([]byte, 0, 2+2+len(group)), groupKeyVersion), group)
 }
 
-// groupValue is the state of a group with an assignment by member id, which may not be the members' yet.
-func groupValue(g *group, assignment map[string][]byte) []byte {
-	b := appendInt16(nil, groupValueVersion)
+// groupValue is the state of a group, in a version of 1 to 3, with an assignment by member id, which may not be the members'
+// yet.
+func groupValue(version int16, g *group, assignment map[string][]byte) []byte {
+	b := appendInt16(nil, version)
 	b = appendString(b, g.protocolType)
 	b = appendInt32(b, g.generation)
 	b = appendNullableString(b, g.protocol)
@@ -90,11 +97,15 @@ func groupValue(g *group, assignment map[string][]byte) []byte {
 		leader = nil
 	}
 	b = appendNullableString(b, leader)
-	b = appendInt64(b, g.stateTimestamp)
+	if version >= 2 {
+		b = appendInt64(b, g.stateTimestamp)
+	}
 	b = appendInt32(b, int32(len(g.members)))
 	for _, m := range g.ordered() {
 		b = appendString(b, m.id)
-		b = appendNullableString(b, m.instanceID)
+		if version >= 3 {
+			b = appendNullableString(b, m.instanceID)
+		}
 		b = appendString(b, m.clientID)
 		b = appendString(b, m.clientHost)
 		b = appendInt32(b, m.rebalanceTimeoutMs)

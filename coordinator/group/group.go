@@ -45,6 +45,8 @@ type rules struct {
 	maxSize                 int
 	offsetMetadataMax       int // UTF-16 units
 	offsetsRetentionMs      int64
+	offsetValueVersion      int16 // of the records that are written
+	groupValueVersion       int16
 }
 
 // group is the state machine of one group: pure, single-threaded, without clock, I/O or lock. Every method that changes it

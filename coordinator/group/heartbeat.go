@@ -12,6 +12,10 @@ import (
 func (c *Coordinator) Heartbeat(_ context.Context, r *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse {
 	resp := kmsg.NewPtrHeartbeatResponse()
 	resp.Version = r.Version
+	if c.unsupportedStatic(r.InstanceID) {
+		resp.ErrorCode = int16(protocol.UnsupportedVersion)
+		return resp
+	}
 	s, code := c.find(r.Group, false)
 	switch {
 	case code == protocol.CoordinatorLoadInProgress:

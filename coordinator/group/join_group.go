@@ -19,6 +19,9 @@ func (c *Coordinator) JoinGroup(ctx context.Context, cl Client, r *kmsg.JoinGrou
 }
 
 func (c *Coordinator) joinGroup(ctx context.Context, cl Client, r *kmsg.JoinGroupRequest) joinAnswer {
+	if c.unsupportedStatic(r.InstanceID) {
+		return joinError("", protocol.UnsupportedVersion)
+	}
 	if _, code := c.locate(r.Group, false); code != protocol.None {
 		return joinError(r.MemberID, code)
 	}

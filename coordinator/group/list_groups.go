@@ -36,9 +36,9 @@ func (c *Coordinator) ListGroups(_ context.Context, r *kmsg.ListGroupsRequest) *
 	for _, sh := range shards {
 		for _, s := range sh.all() {
 			s.mu.Lock()
-			state, protocolType := s.mu.g.state, s.mu.g.protocolType
+			state, protocolType, unloaded := s.mu.g.state, s.mu.g.protocolType, s.mu.g.unloaded
 			s.mu.Unlock()
-			if !wanted(r.StatesFilter, string(state)) {
+			if unloaded || !wanted(r.StatesFilter, string(state)) {
 				continue
 			}
 			rg := kmsg.NewListGroupsResponseGroup()

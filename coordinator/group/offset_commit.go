@@ -43,6 +43,9 @@ func (c *Coordinator) OffsetCommit(ctx context.Context, r *kmsg.OffsetCommitRequ
 }
 
 func (c *Coordinator) offsetCommit(ctx context.Context, r *kmsg.OffsetCommitRequest, offsets []partitionOffset) protocol.ErrorCode {
+	if c.unsupportedStatic(r.InstanceID) {
+		return protocol.UnsupportedVersion
+	}
 	// Without a generation the group only stores offsets: it is made. A generation of a group that does not exist is old.
 	find := c.find
 	if r.Generation < 0 {

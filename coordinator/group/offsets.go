@@ -100,7 +100,7 @@ func (g *group) commit(e *commitEvent, now int64, out *effects) {
 	for i, o := range e.offsets {
 		staged[i] = &pendingCommit{o.committed}
 		g.pendingCommits[o.tp] = staged[i]
-		w.add(offsetKey(g.id, o.tp), offsetValue(o.committed))
+		w.add(offsetKey(g.id, o.tp), offsetValue(g.rules.offsetValueVersion, o.committed))
 	}
 	w.done = func(g *group, _ int64, code protocol.ErrorCode, out *effects) {
 		for i, o := range e.offsets {

@@ -224,7 +224,7 @@ func TestReplayTransactions(t *testing.T) {
 		if producer >= 0 {
 			b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.Transactional = producer, 0, 0, true
 		}
-		b.Add(1, offsetKey(group, tp), offsetValue(committed{offset: offset, leaderEpoch: -1, expireTime: noTime}))
+		b.Add(1, offsetKey(group, tp), offsetValue(offsetValueVersion, committed{offset: offset, leaderEpoch: -1, expireTime: noTime}))
 		apply(b)
 	}
 	marker := func(producer int64, kind byte) {
@@ -275,7 +275,7 @@ func TestReplaySkipsGarbage(t *testing.T) {
 	b.Add(1, groupKey("g"), []byte("garbage"))
 	b.Add(1, offsetKey("g", tp), []byte{0, 99})
 	b.Add(1, []byte{0, 7, 1, 2, 3}, []byte("of the new protocol"))
-	b.Add(1, offsetKey("g", tp), offsetValue(committed{offset: 5, expireTime: noTime}))
+	b.Add(1, offsetKey("g", tp), offsetValue(offsetValueVersion, committed{offset: 5, expireTime: noTime}))
 	if err := r.batch(b.Build()); err != nil {
 		t.Fatal(err)
 	}

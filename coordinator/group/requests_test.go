@@ -17,9 +17,15 @@ var ctx = context.Background()
 
 // inBubble runs a test in fake time with a coordinator that has loaded everything.
 func inBubble(t *testing.T, f func(t *testing.T, c *Coordinator, l *fakeLog)) {
+	bubble(t, func(*Config) {}, f)
+}
+
+// bubble is inBubble with other settings.
+func bubble(t *testing.T, change func(*Config), f func(t *testing.T, c *Coordinator, l *fakeLog)) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newFakeLog()
-		c := started(t, testConfig(), l)
+		l, config := newFakeLog(), testConfig()
+		change(&config)
+		c := started(t, config, l)
 		synctest.Wait()
 		time.Sleep(time.Millisecond)
 		synctest.Wait()

@@ -117,12 +117,14 @@ func (sh *shard) all() []*slot {
 // background; the newest epoch wins. When the epoch follows immediately on one that this broker led too, nobody else can
 // have led in between, and the groups stay as they are.
 func (c *Coordinator) Elected(partition, leaderEpoch int32) {
+	c.groupLog.Info(c.groupIdent + fmt.Sprintf("Elected as the group coordinator for partition %d in epoch %d", partition, leaderEpoch))
 	c.mu.Lock()
 	old := c.mu.shards[partition]
 	led := old != nil && !old.closed.Load()
 	known, heard := c.mu.epochs[partition]
 	if c.mu.stopped || heard && (leaderEpoch < known || leaderEpoch == known && led) {
 		c.mu.Unlock()
+		c.storeLog.Info(c.storeIdent + fmt.Sprintf("Not loading offsets and group metadata for %s-%d in epoch %d since current epoch is %d", offsetsTopic, partition, leaderEpoch, known))
 		return
 	}
 	c.mu.epochs[partition] = leaderEpoch
@@ -148,9 +150,11 @@ func (c *Coordinator) Elected(partition, leaderEpoch int32) {
 // the replica was stopped. Then leaderEpoch may be that of its own term, or negative when the partition is gone, and what
 // comes after counts its epochs anew.
 func (c *Coordinator) Resigned(partition, leaderEpoch int32) {
+	c.groupLog.Info(c.groupIdent + fmt.Sprintf("Resigned as the group coordinator for partition %d in epoch %d", partition, leaderEpoch))
 	c.mu.Lock()
-	if leaderEpoch >= 0 && leaderEpoch < c.mu.epochs[partition] {
+	if known := c.mu.epochs[partition]; leaderEpoch >= 0 && leaderEpoch < known {
 		c.mu.Unlock()
+		c.storeLog.Info(c.storeIdent + fmt.Sprintf("Not removing offsets and group metadata for %s-%d in epoch %d since current epoch is %d", offsetsTopic, partition, leaderEpoch, known))
 		return
 	}
 	if leaderEpoch >= 0 {

@@ -157,7 +157,7 @@ func (g *group) assignments() map[string][]byte {
 // store writes the group's metadata with the given assignment.
 func (g *group) store(assignment map[string][]byte, out *effects, done func(*group, int64, protocol.ErrorCode, *effects)) {
 	w := &write{done: done}
-	w.add(groupKey(g.id), groupValue(g, assignment))
+	w.add(groupKey(g.id), groupValue(g.rules.groupValueVersion, g, assignment))
 	out.writes = append(out.writes, w)
 }
 

@@ -23,6 +23,9 @@ func (c *Coordinator) SyncGroup(ctx context.Context, _ Client, r *kmsg.SyncGroup
 }
 
 func (c *Coordinator) syncGroup(ctx context.Context, r *kmsg.SyncGroupRequest) syncAnswer {
+	if c.unsupportedStatic(r.InstanceID) {
+		return syncAnswer{code: protocol.UnsupportedVersion}
+	}
 	if r.Version >= 5 && (r.ProtocolType == nil || r.Protocol == nil) {
 		return syncAnswer{code: protocol.InconsistentGroupProtocol} // mandatory since v5
 	}

@@ -80,7 +80,7 @@ type player struct {
 }
 
 func newPlayer(t *testing.T) *player {
-	r := &rules{initialRebalanceDelayMs: 3000, maxSize: 3, offsetMetadataMax: 10, offsetsRetentionMs: 100_000}
+	r := &rules{offsetValueVersion: offsetValueVersion, groupValueVersion: groupValueVersion, initialRebalanceDelayMs: 3000, maxSize: 3, offsetMetadataMax: 10, offsetsRetentionMs: 100_000}
 	return &player{t: t, g: newGroup("g", 7, r, 0), names: map[any]string{}}
 }
 

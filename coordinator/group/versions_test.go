@@ -201,7 +201,7 @@ func TestManyGroups(t *testing.T) {
 
 // TestHeartbeatCost: in a group of a thousand members a heartbeat allocates no more than in a group of one.
 func TestHeartbeatCost(t *testing.T) {
-	r := &rules{maxSize: 1 << 30}
+	r := &rules{offsetValueVersion: offsetValueVersion, groupValueVersion: groupValueVersion, maxSize: 1 << 30}
 	g := newGroup("g", 0, r, 0)
 	var out effects
 	for i := range 1000 {
