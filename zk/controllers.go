@@ -69,6 +69,16 @@ func (c *Client) ElectController(brokerID int32) (Fence, error) {
 	return Fence{Epoch: epoch, version: stat.Version + 1, session: s}, nil
 }
 
+// Lost reports whether the session of an election is known to be gone, and /controller with it.
+func (c *Client) Lost(f Fence) bool {
+	select {
+	case <-f.session.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Resign gives /controller up. Only the elected controller can: nothing happens to a successor's znode.
 func (c *Client) Resign(f Fence) error {
 	err := c.fenced(f, deleteOp(ControllerPath, -1))

@@ -269,6 +269,16 @@ func TestSessionExpiry(t *testing.T) {
 	b.awaitLeader(tp{Topic: "u"}, 0)
 }
 
+// An election that began before a session expired may be won in the next one: the expiry is news of the session before.
+func TestExpiryBeforeElection(t *testing.T) {
+	_, _, c := one(t, nil)
+	c.events.pushFront(expired{})
+	elected, ok := call(t.Context(), c, func() (bool, error) { return c.elected, nil })
+	if !ok || !elected || !c.Active() {
+		t.Error("a controller whose session lives has resigned, and nobody is elected in its place")
+	}
+}
+
 func TestSmallRPCs(t *testing.T) {
 	_, b, c := one(t, nil)
 	r := kmsg.NewAllocateProducerIDsRequest()

@@ -46,10 +46,13 @@ func (controllerChange) process(c *Controller) error {
 	return c.standForElection()
 }
 
-// expired: our session is gone and with it /controller. The next election follows in the new session.
+// expired: a session of ours is gone, and /controller with it if it was ours. The next election follows in the new session.
 type expired struct{}
 
 func (expired) process(c *Controller) error {
+	if c.elected && !c.zk.Lost(c.fence) {
+		return nil // the event before this one waited for the new session, and won the election in it
+	}
 	c.resign()
 	c.id.Store(-1)
 	return nil

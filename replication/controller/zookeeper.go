@@ -14,6 +14,7 @@ type ZooKeeper interface {
 	Controller() (id int32, err error)
 	ControllerEpoch() (int32, error)
 	ElectController(brokerID int32) (zk.Fence, error)
+	Lost(f zk.Fence) bool
 	Resign(f zk.Fence) error
 	CreateFeatures(f zk.Fence) error
 
