@@ -137,11 +137,7 @@ func (f *Fetcher) applyEpoch(now time.Time, e *following, p *kmsg.OffsetForLeade
 		offset, done := truncationPoint(e.p.log, p.LeaderEpoch, p.EndOffset, e.offset)
 		next := fetching
 		if !done && !f.truncatesOnFetch() {
-			next = truncating
-			if offset >= e.p.log.LogEndOffset() {
-				// The same question would come again: the leader's epoch lies between two of ours, of which the later has no records.
-				next = fetching
-			}
+			next = truncating // ask again, with an earlier epoch: the truncation forgets the one that was asked for
 		}
 		f.truncateTo(now, e, offset, next)
 	case protocol.FencedLeaderEpoch:

@@ -7,9 +7,11 @@ import (
 	"gregor/protocol"
 )
 
-// TruncateTail removes everything at and behind offset; a batch that offset lies in goes as a whole. The high watermark
-// and the recovery point follow. An offset at or behind the log end removes no record, but leader epochs without records: this
-// broker may have led an epoch that nobody else knows, and would answer a leader's question with it for ever.
+// TruncateTail removes everything at and behind offset. A batch that offset lies in goes as a whole, and the log then ends where it began: a log that
+// ended at offset would have a hole that nobody fills. The high watermark and the recovery point follow. An offset at or behind the log end removes no
+// record, but leader epochs without records: this broker may have led an epoch that nobody else knows, and would answer a leader's question with it for ever.
+//
+// What is removed is so for good when it returns: bytes that come back after a power failure could lie behind those of a later leader epoch.
 func (l *Log) TruncateTail(offset int64) error {
 	if err := l.usable(); err != nil {
 		return err
@@ -30,32 +32,35 @@ func (l *Log) TruncateTail(offset int64) error {
 	l.flushMu.Lock()
 	defer l.flushMu.Unlock()
 	l.mu.Lock()
-	err := l.truncateTailLocked(offset)
+	dropped, err := l.truncateTailLocked(offset)
 	l.mu.Unlock()
+	if err == nil && dropped {
+		err = syncDir(l.path)
+	}
 	if err != nil {
 		return l.failed("truncate", err)
 	}
 	return l.saveEpochs()
 }
 
-func (l *Log) truncateTailLocked(offset int64) error {
+// truncateTailLocked reports whether whole segments went.
+func (l *Log) truncateTailLocked(offset int64) (dropped bool, err error) {
 	list := l.segments.Load()
 	keep := max(list.floor(offset), 0) + 1
-	interval := int64(l.Config().IndexIntervalBytes)
-	if s := list.list[keep-1]; s.size.Load() > 0 {
-		if _, err := s.truncate(offset, interval); err != nil {
-			return err
+	cut := list.list[keep-1]
+	if cut.size.Load() > 0 {
+		if offset, err = cut.truncate(offset, int64(l.Config().IndexIntervalBytes)); err != nil {
+			return false, err
 		}
 	}
-	dropped := list.list[keep:]
+	behind := list.list[keep:]
 	l.segments.Store(&segmentList{slices.Clone(list.list[:keep])})
-	active := l.segments.Load().active()
 	l.epochs.truncateTail(offset)
-	l.endAtLocked(active, offset)
-	if err := l.retireLocked(dropped); err != nil {
-		return err
+	l.endAtLocked(cut, offset)
+	if err := l.retireLocked(behind); err != nil {
+		return false, err
 	}
-	return l.reloadProducersLocked()
+	return len(behind) > 0, l.reloadProducersLocked()
 }
 
 // endAtLocked makes offset the end of the log, with s as the active segment, and brings all marks into order.
@@ -114,6 +119,9 @@ func (l *Log) TruncateFullyAndStartAt(offset int64) error {
 	l.mu.Lock()
 	err := l.startAtLocked(offset)
 	l.mu.Unlock()
+	if err == nil {
+		err = syncDir(l.path)
+	}
 	if err != nil {
 		return l.failed("truncate", err)
 	}
