@@ -35,6 +35,13 @@ type options struct {
 }
 
 func main() {
+	if spec := os.Getenv(floorEnv); spec != "" {
+		if err := serveFloor(spec); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: floor:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	var rows string
 	flag.StringVar(&rows, "rows", "", "rows to run, separated by commas: "+strings.Join(rowNames(), ","))

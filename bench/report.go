@@ -50,8 +50,27 @@ func (r *results) table(o options) string {
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | **%.2fx** | %d / %d |\n", w.title, show(s[apache], w.unit), show(s[gregor], w.unit), ratio, len(s[apache]), len(s[gregor]))
 	}
+	b.WriteString(r.floorTable())
 	fmt.Fprintf(&b, "\nMedians (smallest–largest). A sample moves %d MB of record data (1 MB = 10^6 bytes); runs before a shape has settled are thrown away. Load average at the end: %s.\n", o.megabyte, strings.TrimSpace(readSystem("/proc/loadavg")))
 	return b.String()
+}
+
+// floorTable compares both with what the kernel alone takes for the same answers; empty when no fetches were measured.
+func (r *results) floorTable() string {
+	var b strings.Builder
+	for _, w := range rows() {
+		s := r.samples[w.name]
+		if len(s[floor]) == 0 || len(s[apache]) == 0 || len(s[gregor]) == 0 {
+			continue
+		}
+		least := median(s[floor])
+		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f |\n", w.title, show(s[floor], w.unit), median(s[apache])/least, median(s[gregor])/least)
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "\nThe same answers from a bare loop of read, send and sendfile, without protocol, index or scheduler, measured in the same sessions:\n\n" +
+		"| measure | bare loop | Apache Kafka takes, times that | gregor takes, times that |\n|---|---|---|---|\n" + b.String()
 }
 
 func show(v []float64, unit string) string {

@@ -110,6 +110,17 @@ func (l *lab) load(ctx context.Context, b *broker, o options, out *results) erro
 			out.add(r.name, b.kind, v)
 			fmt.Printf("  %-12s %-8s %10.3f %s\n", r.name, b.kind, v, r.unit)
 		}
+		if r.fetchBytes == 0 {
+			continue
+		}
+		for range o.samples {
+			v, err := l.floorCPU(ctx, r.fetchBytes, int64(o.megabyte)*1_000_000)
+			if err != nil {
+				return err
+			}
+			out.add(r.name, floor, v)
+			fmt.Printf("  %-12s %-8s %10.3f %s\n", r.name, floor, v, r.unit)
+		}
 	}
 	return nil
 }
