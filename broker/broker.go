@@ -31,6 +31,7 @@ type Broker struct {
 	topicConfigs *TopicConfigs
 	producerIDs  *producerIDs
 	sessions     *fetchSessions
+	vigil        *vigil
 
 	listening struct {
 		sync.Mutex

@@ -125,6 +125,7 @@ func (c *conn) readOnce(fd uintptr) bool {
 		default:
 			c.w += n
 			c.lastActive.Store(c.ln.now.Load()) // a slow upload is not idle
+			c.b.vigil.touch()
 		}
 		return true
 	}

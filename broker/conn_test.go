@@ -20,7 +20,7 @@ import (
 // serveConn serves one loopback connection with a broker that has nothing but what connections need.
 func serveConn(t *testing.T, change func(*Broker)) *net.TCPConn {
 	t.Helper()
-	b := &Broker{logging: logging.New(io.Discard, slog.LevelInfo), maxRequestSize: 1 << 20, maxQueued: 100, sessions: newFetchSessions(10), metadata: newMetadataCache()}
+	b := &Broker{logging: logging.New(io.Discard, slog.LevelInfo), maxRequestSize: 1 << 20, maxQueued: 100, sessions: newFetchSessions(10), vigil: newVigil(), metadata: newMetadataCache()}
 	b.ctx, b.cancel = context.WithCancel(t.Context())
 	if change != nil {
 		change(b)

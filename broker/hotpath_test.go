@@ -27,7 +27,7 @@ func hotBroker(t *testing.T) *Broker {
 		t.Fatal(err)
 	}
 	b := &Broker{
-		config: cfg, logging: logging.New(io.Discard, slog.LevelError), metadata: newMetadataCache(), sessions: newFetchSessions(10),
+		config: cfg, logging: logging.New(io.Discard, slog.LevelError), metadata: newMetadataCache(), sessions: newFetchSessions(10), vigil: newVigil(),
 		maxRequestSize: 100 << 20, maxQueued: 500, fetchMaxBytes: 55 << 20,
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())

@@ -29,6 +29,7 @@ func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Bro
 		fetchMaxBytes:  int32(cfg.Int("fetch.max.bytes")),
 		rackAware:      isRackAware(cfg.String("replica.selector.class")),
 		sessions:       newFetchSessions(cfg.Int("max.incremental.fetch.session.cache.slots")),
+		vigil:          newVigil(),
 	}
 	b.epoch.Store(-1)
 	b.featureEpoch.Store(-1)
@@ -51,6 +52,7 @@ func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Bro
 		b.abort()
 		return nil, ctx.Err()
 	}
+	b.workers.Go(func() { b.vigil.run(b.ctx) })
 	for _, ln := range b.bound() {
 		ln.start()
 	}
