@@ -6,7 +6,7 @@ import (
 	"gregor/protocol"
 )
 
-// DescribeProducers 0 (KIP-664): the producers a partition's leader keeps state of.
+// DescribeProducers 0 (KIP-664): the producers a replica of a partition keeps state of, leader or not.
 
 func init() { handle(describeProducers) }
 
@@ -18,7 +18,7 @@ func describeProducers(b *Broker, _ *request, r *kmsg.DescribeProducersRequest) 
 		for _, index := range t.Partitions {
 			rp := kmsg.NewDescribeProducersResponseTopicPartition()
 			rp.Partition = index
-			p, code := b.leader(protocol.TopicPartition{Topic: t.Topic, Partition: index}, -1)
+			p, code := b.partition(protocol.TopicPartition{Topic: t.Topic, Partition: index})
 			if err := checkTopicName(t.Topic); err != nil {
 				code = protocol.InvalidTopicException
 			}

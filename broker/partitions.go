@@ -32,10 +32,15 @@ func (b *Broker) currentLeader(tp protocol.TopicPartition, listener string, endp
 	if !ok {
 		return nil, endpoints
 	}
-	host, port, ok := b.metadata.Endpoint(leader, listener)
+	image := b.metadata.image.Load()
+	at, ok := image.endpoint(leader, listener)
 	known := slices.ContainsFunc(endpoints, func(e protocol.NodeEndpoint) bool { return e.NodeID == leader })
 	if ok && !known {
-		endpoints = append(endpoints, protocol.NodeEndpoint{NodeID: leader, Host: host, Port: port})
+		e := protocol.NodeEndpoint{NodeID: leader, Host: at.host, Port: at.port}
+		if rack := image.brokers[leader].rack; rack != nil {
+			e.Rack = *rack
+		}
+		endpoints = append(endpoints, e)
 	}
 	return &protocol.LeaderIDAndEpoch{LeaderID: leader, LeaderEpoch: epoch}, endpoints
 }
