@@ -214,8 +214,13 @@ func (c *Controller) warn(format string, args ...any) {
 	c.log.Warn(c.prefix() + fmt.Sprintf(format, args...))
 }
 
-// sendBatch hands the batch's requests to the senders. A broker without a sender is on its way out.
+// sendBatch hands the batch's requests to the links. A broker without a link is on its way out. Once the session is gone in which the election was won, nothing
+// is sent any more: an event that is under way may have read, in the next session, what this term does not know how to judge, such as brokers that were gone
+// in between.
 func (c *Controller) sendBatch(b *batch) {
+	if c.zk.Lost(c.fence) {
+		return
+	}
 	from := origin{id: c.config.BrokerID, epoch: c.fence.Epoch, listener: c.config.InterBrokerListener, protocol: c.config.Protocol}
 	for _, o := range b.build(from) {
 		if l := c.links[o.broker]; l != nil {

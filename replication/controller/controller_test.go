@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -276,6 +277,49 @@ func TestExpiryBeforeElection(t *testing.T) {
 	elected, ok := call(t.Context(), c, func() (bool, error) { return c.elected, nil })
 	if !ok || !elected || !c.Active() {
 		t.Error("a controller whose session lives has resigned, and nobody is elected in its place")
+	}
+}
+
+// lostSession is a client whose session is known to be gone as soon as the test says so.
+type lostSession struct {
+	*zk.Client
+	lost atomic.Bool
+}
+
+func (l *lostSession) Lost(zk.Fence) bool { return l.lost.Load() }
+
+// countingLink takes requests and answers none.
+type countingLink struct{ sent *atomic.Int32 }
+
+func (l countingLink) Send(kmsg.Request) { l.sent.Add(1) }
+func (l countingLink) Close()            {}
+
+// What an event reads in the next session is not told to brokers in the name of the term that has ended.
+func TestNothingSentAfterExpiry(t *testing.T) {
+	s := zktest.Start(t)
+	b := startBroker(t, s, 0)
+	client := &lostSession{Client: b.client}
+	var sent atomic.Int32
+	c := New(Config{BrokerID: 0, BrokerEpoch: b.epoch, InterBrokerListener: "PLAINTEXT", DeleteTopicEnable: func() bool { return true },
+		UncleanLeaderElection: func(string) bool { return false }, Logger: quiet,
+		Connect: func(zk.Broker, func(kmsg.Request, kmsg.Response)) (Link, error) { return countingLink{&sent}, nil }}, client)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Stop()
+	tell := func() int32 {
+		before := sent.Load()
+		if _, ok := call(t.Context(), c, func() (int, error) { c.sendMetadata([]int32{0}); return 0, nil }); !ok {
+			t.Fatal("no answer")
+		}
+		return sent.Load() - before
+	}
+	if n := tell(); n != 1 {
+		t.Errorf("%d requests were sent in a term, not 1", n)
+	}
+	client.lost.Store(true)
+	if n := tell(); n != 0 {
+		t.Errorf("%d requests were sent after the term", n)
 	}
 }
 
