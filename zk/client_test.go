@@ -473,3 +473,51 @@ func TestCloseWakesWaiters(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A leader's write of its partition's state: on condition that nobody wrote in between, and done when it was done before.
+func TestUpdateISR(t *testing.T) {
+	_, c := start(t)
+	tp := protocol.TopicPartition{Topic: "t"}
+	fence, err := c.ElectController(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateTopic("t", map[int32][]int32{0: {1, 2}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if failed, err := c.CreatePartitionStates(fence, map[protocol.TopicPartition]zk.PartitionState{tp: {Leader: 1, LeaderEpoch: 3, ISR: []int32{1, 2}, ControllerEpoch: 1}}); err != nil || len(failed) != 0 {
+		t.Fatal(failed, err)
+	}
+	state := zk.PartitionState{Leader: 1, LeaderEpoch: 3, ISR: []int32{1}, ControllerEpoch: 1}
+	for _, tc := range []struct {
+		name    string
+		isr     []int32
+		version int32
+		want    int32
+		err     error
+	}{
+		{"as it stands", []int32{1}, 0, 1, nil},
+		{"once more, the answer was lost", []int32{1}, 0, 1, nil},
+		{"another one, of a version that is over", []int32{1, 2, 3}, 0, 0, zk.ErrBadVersion},
+		{"of the version that is", []int32{1, 2, 3}, 1, 2, nil},
+	} {
+		state.ISR, state.Version = tc.isr, tc.version
+		if version, err := c.UpdateISR(tp, state); version != tc.want || !errors.Is(err, tc.err) {
+			t.Errorf("%s: version %d, %v; want %d, %v", tc.name, version, err, tc.want, tc.err)
+		}
+	}
+	if _, err := c.UpdateISR(protocol.TopicPartition{Topic: "gone"}, state); !errors.Is(err, zk.ErrNoNode) {
+		t.Errorf("a partition that is gone: %v", err)
+	}
+	states, err := c.PartitionStates([]protocol.TopicPartition{tp})
+	if got := states[tp]; err != nil || !slices.Equal(got.ISR, []int32{1, 2, 3}) || got.Version != 2 || got.LeaderEpoch != 3 || got.ControllerEpoch != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	changed := []protocol.TopicPartition{tp, {Topic: "u", Partition: 7}}
+	if err := c.NotifyISRChanges(changed); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.TakeISRChanges(fence); err != nil || !slices.Equal(got, changed) {
+		t.Errorf("notified of %v, %v", got, err)
+	}
+}
