@@ -43,6 +43,7 @@ func (n *node) append(number uint64) {
 		return
 	}
 	n.world.say("broker %d appends record %d at offset %d", n.id, number, out.BaseOffset)
+	n.mutateAppend()
 	a := &pendingAck{offset: out.LastOffset, epoch: p.LeaderEpoch(), number: number}
 	switch {
 	case acks != -1:

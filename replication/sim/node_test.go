@@ -220,7 +220,6 @@ func (s simLogs) Delete(tp protocol.TopicPartition) error {
 type link struct {
 	from   *node
 	to     *node
-	life   int
 	answer func(kmsg.Request, kmsg.Response)
 	queue  []kmsg.Request
 	busy   bool

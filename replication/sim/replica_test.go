@@ -15,10 +15,7 @@ func (n *node) obey(r kmsg.Request) kmsg.Response {
 	var resp kmsg.Response
 	switch r := r.(type) {
 	case *kmsg.LeaderAndISRRequest:
-		if n.world.options.mutant == staleControllerAccepted {
-			r = n.unfenced(r)
-		}
-		resp = n.manager.LeaderAndISR(r)
+		resp = n.manager.LeaderAndISR(n.mutateLeaderAndISR(r))
 	case *kmsg.StopReplicaRequest:
 		resp = n.manager.StopReplica(r)
 	case *kmsg.UpdateMetadataRequest:

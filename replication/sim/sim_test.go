@@ -160,6 +160,7 @@ type outcome struct {
 
 // search runs schedules until one breaks a rule.
 func search(first uint64, count int, o options) outcome {
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // a schedule is short-lived and small
 	var total outcome
 	var mu sync.Mutex
 	var next atomic.Int64
