@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -132,22 +133,28 @@ func alterAssignment(t *testing.T, c *harness.Cluster, topic string, req kadm.Al
 	return answers[topic][0].Err
 }
 
-// awaitAssignment waits until a topic's partition 0 has these replicas and no reassignment, its files lie with these only, and all are in sync.
+// awaitAssignment is awaitReplicas of partition 0, which returns its state.
 func awaitAssignment(t *testing.T, c *harness.Cluster, topic string, replicas ...int32) harness.PartitionState {
 	t.Helper()
-	harness.Eventually(t, 45*time.Second, func() error {
+	awaitReplicas(t, c, topic, 0, replicas)
+	return c.AwaitISR(topic, 0, slices.Clone(replicas)...)
+}
+
+// awaitReplicas waits until a partition has these replicas and its topic no reassignment, and its files lie with these only.
+func awaitReplicas(t *testing.T, c *harness.Cluster, topic string, partition int32, replicas []int32) {
+	t.Helper()
+	harness.Eventually(t, time.Minute, func() error {
 		got, _ := c.Topic(topic)
-		if !slices.Equal(got.Partitions["0"], replicas) || len(got.Adding)+len(got.Removing) > 0 {
-			return fmt.Errorf("%s: %+v, not %v", topic, got, replicas)
+		if !slices.Equal(got.Partitions[strconv.Itoa(int(partition))], replicas) || len(got.Adding)+len(got.Removing) > 0 {
+			return fmt.Errorf("%s-%d: %+v, not %v", topic, partition, got, replicas)
 		}
 		for _, b := range c.Running() {
-			if has := b.PartitionDir(topic, 0) != ""; has != slices.Contains(replicas, b.ID()) {
-				return fmt.Errorf("broker %d has files of %s: %v", b.ID(), topic, has)
+			if has := b.PartitionDir(topic, partition) != ""; has != slices.Contains(replicas, b.ID()) {
+				return fmt.Errorf("broker %d has files of %s-%d: %v", b.ID(), topic, partition, has)
 			}
 		}
 		return nil
 	})
-	return c.AwaitISR(topic, 0, slices.Clone(replicas)...)
 }
 
 func awaitReassigning(t *testing.T, c *harness.Cluster, topic string, replicas, adding, removing []int32) {
