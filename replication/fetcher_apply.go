@@ -16,17 +16,26 @@ func (f *Fetcher) ApplyFetch(now time.Time, resp *protocol.FetchResponse) {
 	if !f.accept(now, resp) {
 		return
 	}
+	// The leader does not repeat a watermark within a session: when one was not taken over, a new session tells it.
+	again := false
 	for i := range resp.Partitions {
 		got := &resp.Partitions[i]
 		ask := f.mu.session.find(got)
 		e := f.mu.entries[ask.tp]
-		// A partition that has left, moved on or changed its leader epoch since it was asked for takes no answer to the old question.
-		if e == nil || e.phase != fetching || !e.retryAt.IsZero() || e.offset != ask.offset || e.leaderEpoch != ask.leaderEpoch {
+		if e == nil {
 			continue
 		}
-		f.applyPartition(now, e, got)
+		// A partition that has moved on or changed its leader epoch since it was asked for takes no answer to the old question.
+		if e.phase != fetching || !e.retryAt.IsZero() || e.offset != ask.offset || e.leaderEpoch != ask.leaderEpoch {
+			again = true
+			continue
+		}
+		again = f.applyPartition(now, e, got) || again
 	}
 	f.mu.session.continued(resp.SessionID)
+	if again {
+		f.mu.session.restart()
+	}
 }
 
 // accept checks the answer as a whole: the session, and that it names what was asked for and nothing else.
@@ -60,14 +69,14 @@ func (f *Fetcher) accept(now time.Time, resp *protocol.FetchResponse) bool {
 	return true
 }
 
-// applyPartition takes one partition's answer.
-func (f *Fetcher) applyPartition(now time.Time, e *following, got *protocol.FetchedPartition) {
+// applyPartition takes one partition's answer, and reports whether the leader's watermark in it was left.
+func (f *Fetcher) applyPartition(now time.Time, e *following, got *protocol.FetchedPartition) (left bool) {
 	switch code := got.ErrorCode; code {
 	case protocol.None:
 		if got.DivergingEpoch.Epoch >= 0 && f.truncatesOnFetch() {
 			// The watermark of this answer is that of another history: nothing but the truncation is taken from it (KAFKA-14704).
 			f.truncateDiverging(now, e, got.DivergingEpoch)
-			return
+			return true
 		}
 		f.appendRecords(now, e, got)
 	case protocol.OffsetOutOfRange:
@@ -85,6 +94,7 @@ func (f *Fetcher) applyPartition(now time.Time, e *following, got *protocol.Fetc
 		f.log.Error(f.prefix() + fmt.Sprintf("Error for partition %v at offset %d: %v", e.tp, e.offset, code))
 		f.delay(e, now)
 	}
+	return false
 }
 
 // appendRecords writes what came and goes on behind it.
