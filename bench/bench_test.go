@@ -64,7 +64,7 @@ func TestTable(t *testing.T) {
 	r.add("requests100", apache, 10_000)
 	r.add("requests100", gregor, 50_000)
 	r.add("idle", apache, 300) // one side only: no row
-	table := r.table(options{megabyte: 1})
+	table := r.table(rows(), options{megabyte: 1})
 	for _, want := range []string{"**100.00x**", "**5.00x**"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %s in\n%s", want, table)
@@ -75,14 +75,17 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestWriteReport writes twice: what stands before the mark stays, what stands behind it is replaced.
+// TestWriteReport writes both parts twice: what stands before them stays, each replaces itself.
 func TestWriteReport(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "performance.md")
 	if err := os.WriteFile(file, []byte("# Ours\n\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"first", "second"} {
-		if err := writeReport(file, "conditions", table); err != nil {
+	for _, w := range []struct {
+		cluster bool
+		table   string
+	}{{false, "first"}, {true, "cluster one"}, {false, "second"}, {true, "cluster two"}} {
+		if err := writeReport(file, w.cluster, "conditions", w.table); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,7 +93,8 @@ func TestWriteReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := string(text); !strings.HasPrefix(s, "# Ours\n\n"+reportHead) || strings.Contains(s, "first") || !strings.Contains(s, "second") {
+	if s := string(text); !strings.HasPrefix(s, "# Ours\n\n"+reportHead) || strings.Contains(s, "first") || strings.Contains(s, "cluster one") ||
+		!strings.Contains(s, "second") || !strings.HasSuffix(s, clusterHead+"\n\nconditions\n\ncluster two") {
 		t.Errorf("report:\n%s", s)
 	}
 }

@@ -229,8 +229,19 @@ type broker struct {
 	stopped  bool
 }
 
-// start runs a broker on an empty directory and returns when it has answered an ApiVersions request, with the time from exec to that answer.
+// stockProperties are those of the server.properties that Kafka ships, and replication factors that one broker can serve.
+const stockProperties = "num.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\nsocket.receive.buffer.bytes=102400\n" +
+	"socket.request.max.bytes=104857600\nnum.partitions=1\nnum.recovery.threads.per.data.dir=1\noffsets.topic.replication.factor=1\n" +
+	"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\nlog.retention.hours=168\nlog.retention.check.interval.ms=300000\n" +
+	"zookeeper.connection.timeout.ms=18000\ngroup.initial.rebalance.delay.ms=0\n"
+
+// start runs a broker alone, on an empty directory and an empty part of ZooKeeper's tree.
 func (l *lab) start(ctx context.Context, k kind) (*broker, time.Duration, error) {
+	return l.startIn(ctx, k, fmt.Sprintf("bench-%d", l.started+1), "broker.id=0\n")
+}
+
+// startIn makes a broker on an empty directory and runs it as run does. The settings are lines of server.properties.
+func (l *lab) startIn(ctx context.Context, k kind, chroot, settings string) (*broker, time.Duration, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, 0, err
@@ -240,32 +251,34 @@ func (l *lab) start(ctx context.Context, k kind) (*broker, time.Duration, error)
 	if err := os.Mkdir(b.dir, 0o700); err != nil {
 		return nil, 0, err
 	}
-	file := filepath.Join(b.dir, "server.properties")
-	// As in the server.properties that Kafka ships, and replication factors that one broker can serve.
-	text := "broker.id=0\nnum.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\nsocket.receive.buffer.bytes=102400\n" +
-		"socket.request.max.bytes=104857600\nnum.partitions=1\nnum.recovery.threads.per.data.dir=1\noffsets.topic.replication.factor=1\n" +
-		"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\nlog.retention.hours=168\nlog.retention.check.interval.ms=300000\n" +
-		"zookeeper.connection.timeout.ms=18000\ngroup.initial.rebalance.delay.ms=0\n" +
-		fmt.Sprintf("listeners=PLAINTEXT://%s\nlog.dirs=%s\nzookeeper.connect=%s/bench-%d\n", b.addr, filepath.Join(b.dir, "logs"), l.zkAddr, l.started)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	text := stockProperties + settings + fmt.Sprintf("listeners=PLAINTEXT://%s\nlog.dirs=%s\nzookeeper.connect=%s/%s\n", b.addr, filepath.Join(b.dir, "logs"), l.zkAddr, chroot)
+	if err := os.WriteFile(b.properties(), []byte(text), 0o600); err != nil {
 		return nil, 0, err
 	}
+	took, err := l.run(ctx, b)
+	return b, took, err
+}
+
+func (b *broker) properties() string { return filepath.Join(b.dir, "server.properties") }
+
+// run runs a broker and returns when it has answered an ApiVersions request, with the time from exec to that answer.
+func (l *lab) run(ctx context.Context, b *broker) (took time.Duration, err error) {
 	begun := time.Now()
 	logFile := filepath.Join(b.dir, "broker.log")
-	if k == apache {
-		b.cmd, err = l.java(append([]string(nil), heap...), "kafka.Kafka", logFile, file)
+	if b.kind == apache {
+		b.cmd, err = l.java(append([]string(nil), heap...), "kafka.Kafka", logFile, b.properties())
 	} else {
-		b.cmd, err = l.command(logFile, l.gregor, "server", file)
+		b.cmd, err = l.command(logFile, l.gregor, "server", b.properties())
 	}
 	if err != nil {
-		return nil, 0, err
+		return 0, err
 	}
-	if err := await(ctx, 60*time.Second, b.answers); err != nil {
+	if err := await(ctx, 120*time.Second, b.answers); err != nil {
 		text, _ := os.ReadFile(logFile)
 		b.stop()
-		return nil, 0, fmt.Errorf("broker does not answer: %w\n%s", err, text[max(0, len(text)-2000):])
+		return 0, fmt.Errorf("broker does not answer: %w\n%s", err, text[max(0, len(text)-2000):])
 	}
-	return b, time.Since(begun), nil
+	return time.Since(begun), nil
 }
 
 // stop ends the broker with SIGTERM, or SIGKILL after half a minute, and deletes what it wrote.
@@ -274,11 +287,16 @@ func (b *broker) stop() error {
 		return nil
 	}
 	b.stopped = true
+	b.end(30 * time.Second)
+	return os.RemoveAll(b.dir)
+}
+
+// end stops the process with SIGTERM, or SIGKILL after patience, and keeps its files.
+func (b *broker) end(patience time.Duration) {
 	b.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(30*time.Second, func() { b.cmd.Process.Kill() })
+	late := time.AfterFunc(patience, func() { b.cmd.Process.Kill() })
 	defer late.Stop()
 	b.cmd.Wait() // Java ends with 143 after SIGTERM: the code says nothing
-	return os.RemoveAll(b.dir)
 }
 
 // ticksPerSecond is the unit of /proc/PID/stat; Linux shows 100 to every program.

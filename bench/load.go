@@ -54,13 +54,15 @@ func readFrame(r io.Reader, buf *[]byte) ([]byte, error) {
 }
 
 // ask sends one request on a connection of its own and decodes the answer.
-func (b *broker) ask(r kmsg.Request) (kmsg.Response, error) {
+func (b *broker) ask(r kmsg.Request) (kmsg.Response, error) { return b.askFor(r, 20*time.Second) }
+
+func (b *broker) askFor(r kmsg.Request, patience time.Duration) (kmsg.Response, error) {
 	c, err := net.DialTimeout("tcp", b.addr, time.Second)
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(patience))
 	if _, err := c.Write(frame(1, r)); err != nil {
 		return nil, err
 	}
@@ -156,17 +158,21 @@ func newProducer(b *broker, r row) (*producer, error) {
 	batch := buildBatch(r.records, r.size)
 	p := &producer{addr: b.addr, row: r, recordBytes: len(batch)}
 	for i := range p.frames {
-		req := kmsg.NewPtrProduceRequest()
-		req.Version, req.Acks, req.TimeoutMillis = 7, 1, 30000
-		t := kmsg.NewProduceRequestTopic()
-		t.Topic = r.name
-		tp := kmsg.NewProduceRequestTopicPartition()
-		tp.Partition, tp.Records = int32(i), batch
-		t.Partitions = append(t.Partitions, tp)
-		req.Topics = append(req.Topics, t)
-		p.frames[i] = frame(int32(i), req)
+		p.frames[i] = produceFrame(r.name, int32(i), 1, batch)
 	}
 	return p, nil
+}
+
+func produceFrame(topic string, partition int32, acks int16, batch []byte) []byte {
+	r := kmsg.NewPtrProduceRequest()
+	r.Version, r.Acks, r.TimeoutMillis = 7, acks, 30000
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = topic
+	tp := kmsg.NewProduceRequestTopicPartition()
+	tp.Partition, tp.Records = partition, batch
+	t.Partitions = append(t.Partitions, tp)
+	r.Topics = append(r.Topics, t)
+	return frame(partition, r)
 }
 
 // runRequests sends n requests in all and waits for their answers.
@@ -222,13 +228,21 @@ func (p *producer) connection(ctx context.Context, index int, more func() bool) 
 		if err != nil {
 			return answered, err
 		}
-		at := 4 + 2 + len(p.row.name) + 4 + 4 // topics, name, partitions, index
-		if len(body) < at+2 || body[at] != 0 || body[at+1] != 0 {
+		if code := produceError(p.row.name, body); code != 0 {
 			return answered, fmt.Errorf("produce answered %x", body)
 		}
 		inFlight--
 		answered++
 	}
+}
+
+// produceError is the error code of an answer for one partition of a topic; -1 when it has none.
+func produceError(topic string, body []byte) int16 {
+	at := 4 + 2 + len(topic) + 4 + 4 // topics, name, partitions, index
+	if len(body) < at+2 {
+		return -1
+	}
+	return int16(binary.BigEndian.Uint16(body[at:]))
 }
 
 // fetchAll reads the partitions of a topic from their beginnings, size bytes at a time, until limit bytes have come or everything has been read. It

@@ -2,6 +2,7 @@
 //
 //	go run ./bench                     every row, both brokers in the order A-B-B-A, about six minutes
 //	go run ./bench -rows start,idle    some rows
+//	go run ./bench -cluster            clusters of three brokers, about twenty minutes
 //	go run ./bench -write docs/performance.md
 //
 // The load generator speaks the raw protocol with batches built beforehand, so that the broker works and the client does not. A sample is the CPU time
@@ -31,6 +32,9 @@ type options struct {
 	write    string   // Markdown file to write the table into
 	dir      string   // where data goes; default: a temporary folder
 
+	cluster    bool // measure clusters of three brokers
+	partitions int  // of the rows about many partitions
+
 	congestion string // TCP congestion control for the run; "": the kernel's
 }
 
@@ -43,8 +47,10 @@ func main() {
 		return
 	}
 	var o options
-	var rows string
-	flag.StringVar(&rows, "rows", "", "rows to run, separated by commas: "+strings.Join(rowNames(), ","))
+	var chosen string
+	flag.StringVar(&chosen, "rows", "", "rows to run, separated by commas: "+strings.Join(rowNames(rows()), ","))
+	flag.BoolVar(&o.cluster, "cluster", false, "measure clusters of three brokers instead of single ones; rows are "+strings.Join(rowNames(clusterRows()), ","))
+	flag.IntVar(&o.partitions, "partitions", 10_000, "partitions of the cluster's rows about many partitions, in hundreds")
 	flag.IntVar(&o.rounds, "rounds", 1, "rounds of A-B-B-A")
 	flag.IntVar(&o.samples, "samples", 2, "samples of a row in each session of a broker")
 	flag.IntVar(&o.megabyte, "mb", 600, "megabytes of record data that a sample moves")
@@ -53,8 +59,8 @@ func main() {
 	flag.StringVar(&o.congestion, "congestion", "", "TCP congestion control for the whole run, such as reno, in a network namespace of its own (needs root, and a control that tcp_allowed_congestion_control lists)")
 	flag.StringVar(&o.dir, "dir", "", "folder for data (default: a temporary one)")
 	flag.Parse()
-	if rows != "" {
-		o.rows = strings.Split(rows, ",")
+	if chosen != "" {
+		o.rows = strings.Split(chosen, ",")
 	}
 	if o.congestion != "" {
 		if done, err := withCongestionControl(o.congestion); err != nil {
@@ -73,9 +79,13 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	session, table := (*lab).session, rows()
+	if o.cluster {
+		session, table = (*lab).clusterSession, clusterRows()
+	}
 	for _, name := range o.rows {
-		if !slices.Contains(rowNames(), name) {
-			return fmt.Errorf("there is no row %q; rows are %s", name, strings.Join(rowNames(), ", "))
+		if !slices.Contains(rowNames(table), name) {
+			return fmt.Errorf("there is no row %q; rows are %s", name, strings.Join(rowNames(table), ", "))
 		}
 	}
 	l, err := newLab(ctx, o)
@@ -89,15 +99,15 @@ func run(ctx context.Context, o options) error {
 	for round := range o.rounds {
 		for i, k := range []kind{apache, gregor, gregor, apache} {
 			fmt.Printf("session %d of %d: %s\n", round*4+i+1, o.rounds*4, k)
-			if err := l.session(ctx, k, o, results); err != nil {
+			if err := session(l, ctx, k, o, results); err != nil {
 				return fmt.Errorf("%s: %w", k, err)
 			}
 		}
 	}
-	table := results.table(o)
-	fmt.Println("\n" + table)
+	text := results.table(table, o)
+	fmt.Println("\n" + text)
 	if o.write == "" {
 		return nil
 	}
-	return writeReport(o.write, before, table)
+	return writeReport(o.write, o.cluster, before, text)
 }

@@ -36,10 +36,10 @@ func median(v []float64) float64 {
 }
 
 // table is Markdown: per row both medians with their range, and by what factor gregor is better.
-func (r *results) table(o options) string {
+func (r *results) table(rows []row, o options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| measure | Apache Kafka %s | gregor | gregor is better by | samples |\n|---|---|---|---|---|\n", kafkaVersion)
-	for _, w := range rows() {
+	for _, w := range rows {
 		s := r.samples[w.name]
 		if len(s[apache]) == 0 || len(s[gregor]) == 0 {
 			continue
@@ -107,22 +107,38 @@ func conditions(l *lab) string {
 		fmt.Sprintf("- machine: %s, %d CPUs; kernel %s", cpu, runtime.NumCPU(), first("/proc/sys/kernel/osrelease")),
 		"- congestion control: " + first("/proc/sys/net/ipv4/tcp_congestion_control") + "; read-ahead: " + readAhead,
 		"- " + runtime.Version() + "; " + javaLine + "; broker heap 1 GiB, G1; stock server.properties for both",
+		"- files that a process may open: " + openFiles(),
 		"- load average at the start: " + first("/proc/loadavg") + "; file read before each session: " + filler,
 		"- no fsync on either side (Kafka's defaults); load generator and broker share the machine over the loopback",
 	}, "\n")
 }
 
-// reportHead opens the part of the Markdown file that -write replaces; everything before it stays.
-const reportHead = "<!-- measured: everything below is written by go run ./bench -write -->"
+// The parts of the Markdown file that -write replaces; everything before the first stays.
+const (
+	reportHead  = "<!-- measured: everything below is written by go run ./bench -write -->"
+	clusterHead = "<!-- measured in clusters: everything below is written by go run ./bench -cluster -write -->"
+)
 
-func writeReport(file, conditions, table string) error {
+// writeReport replaces one of the two parts.
+func writeReport(file string, cluster bool, conditions, table string) error {
 	old, err := os.ReadFile(file)
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	head, _, _ := strings.Cut(string(old), reportHead)
+	rest, clusters, _ := strings.Cut(string(old), clusterHead)
+	head, single, _ := strings.Cut(rest, reportHead)
 	if head == "" {
 		head = "# What a broker costs\n\n"
 	}
-	return os.WriteFile(file, []byte(head+reportHead+"\n\n"+conditions+"\n\n"+table), 0o644)
+	measured := "\n\n" + conditions + "\n\n" + table
+	if cluster {
+		clusters = measured
+	} else {
+		single = measured + "\n"
+	}
+	text := head + reportHead + single
+	if clusters != "" {
+		text += clusterHead + clusters
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
 }

@@ -43,9 +43,9 @@ func rows() []row {
 	}
 }
 
-func rowNames() []string {
+func rowNames(rows []row) []string {
 	var names []string
-	for _, r := range rows() {
+	for _, r := range rows {
 		names = append(names, r.name)
 	}
 	return names
@@ -177,7 +177,7 @@ func requestRate(ctx context.Context, b *broker, _ options, r row) (float64, err
 
 // fetchCPU reads what another row has produced; when that row was not asked for, it produces a sample first.
 func fetchCPU(ctx context.Context, b *broker, o options, r row) (float64, error) {
-	source := rows()[slices.Index(rowNames(), r.reads)]
+	source := rows()[slices.Index(rowNames(rows()), r.reads)]
 	if !b.produced[source.name] {
 		p, err := newProducer(b, source)
 		if err != nil {
