@@ -128,15 +128,17 @@ func TestWaitCommittedISRTooSmallAfterwards(t *testing.T) {
 	}
 }
 
-// The watermark passing the batch wakes whoever waits for it, at once.
+// The follower's fetch that commits a batch wakes whoever waits for it, at once.
 func TestWaitCommittedWakes(t *testing.T) {
 	r := newReplica(t, 1, 1)
 	p := r.lead(0, 1, 2)
 	out := mustAppend(t, p, 1, -1)
 	synctest.Test(t, func(t *testing.T) {
 		time.AfterFunc(time.Second, func() {
-			p.Log().SetHighWatermark(1)
-			p.wait.wakeAll()
+			var rd Read
+			if err := p.Read(Ask{Offset: 1, CurrentLeaderEpoch: 0, LastFetchedEpoch: -1, Follower: &FollowerFetch{ID: 2, BrokerEpoch: -1}}, &rd); err != nil {
+				t.Error(err)
+			}
 		})
 		start := time.Now()
 		if got := p.WaitCommitted(t.Context(), out.LastOffset, 0, time.Minute); got != noCode || time.Since(start) != time.Second {

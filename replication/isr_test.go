@@ -260,11 +260,12 @@ func TestExpand(t *testing.T) {
 	mustAppend(t, l.p, 5, -1)
 	l.mustFetch(2, 20)
 	l.now = at(100) // broker 3 is waited for not because it is caught up, but because it may be in the ISR already
-	l.mustFetch(2, 20)
+	mustAppend(t, l.p, 1, -1)
+	l.mustFetch(2, 21)
 	l.wantMark("broker 3 may be in the ISR already", 15)
 	l.accept(pr)
 	l.wantISR("accepted", 1, 2, 3)
-	l.mustFetch(3, 20)
+	l.mustFetch(3, 21)
 	l.proposed("broker 3 is in the ISR")
 }
 
