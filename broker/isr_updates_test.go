@@ -240,3 +240,27 @@ func TestISRChangesDue(t *testing.T) {
 	}
 	due(68*time.Second+2, 1)
 }
+
+// A replica whose broker was born again after the fetch that brought it up to date is not proposed for the ISR (KIP-903).
+func TestRebornReplicaIsNotProposed(t *testing.T) {
+	r := startBroker(t, nil)
+	epoch := r.epoch.Load()
+	for _, tc := range []struct {
+		name   string
+		added  []replication.ISRMember
+		reborn bool
+	}{
+		{"nobody is added", nil, false},
+		{"in the life that is registered", []replication.ISRMember{{Broker: r.id, BrokerEpoch: epoch}}, false},
+		{"in an earlier life", []replication.ISRMember{{Broker: r.id, BrokerEpoch: epoch - 1}}, true},
+		{"in a life that this ZooKeeper server has not heard of yet", []replication.ISRMember{{Broker: r.id, BrokerEpoch: epoch + 1}}, false},
+		{"of a broker that is not registered", []replication.ISRMember{{Broker: 9, BrokerEpoch: 3}}, true},
+		{"by a fetch that does not tell", []replication.ISRMember{{Broker: r.id, BrokerEpoch: -1}}, false},
+		{"the second of two", []replication.ISRMember{{Broker: r.id, BrokerEpoch: epoch}, {Broker: 9, BrokerEpoch: 3}}, true},
+	} {
+		reborn, err := r.addsReborn(&replication.ISRProposal{Added: tc.added}, map[int32]int64{})
+		if err != nil || reborn != tc.reborn {
+			t.Errorf("%s: %v, %v", tc.name, reborn, err)
+		}
+	}
+}

@@ -133,6 +133,16 @@ func TestAlterPartition(t *testing.T) {
 			t.Errorf("shrink answers %+v", got)
 		}
 	}
+	for _, life := range []struct {
+		epoch int64
+		want  protocol.ErrorCode
+	}{{bs[1].epoch() - 1, protocol.IneligibleReplica}, {bs[1].epoch() + 1, protocol.IneligibleReplica}, {bs[1].epoch(), protocol.None}} {
+		r := alterRequest(bs[0], id, p, leaderEpoch, partitionEpoch+1, []int32{0, 1})
+		r.Topics[0].Partitions[0].NewEpochISR[1].BrokerEpoch = life.epoch // KIP-903
+		if got := protocol.ErrorCode(c.AlterPartition(t.Context(), r).Topics[0].Partitions[0].ErrorCode); got != life.want {
+			t.Errorf("broker 1 in the life of epoch %d: %v, want %v", life.epoch, got, life.want)
+		}
+	}
 	stale := alterRequest(bs[0], id, p, leaderEpoch, partitionEpoch, []int32{0})
 	stale.BrokerEpoch--
 	if resp := c.AlterPartition(t.Context(), stale); protocol.ErrorCode(resp.ErrorCode) != protocol.StaleBrokerEpoch {
