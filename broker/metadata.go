@@ -6,11 +6,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
+	"gregor/zk"
 )
 
 // Metadata (3), versions 0-12: brokers, the controller, topics and who leads their partitions, and the creation of topics at their first mention.
 //
-// Differences from Apache: topics are answered in the order of the request (all topics: by name), not in that of a hash table.
+// Differences from Apache: topics are answered in the order of the request (all topics: by name), not in that of a hash table. A broker that no controller has
+// told anything yet names itself, where Apache names nobody: librdkafka 2.11 forgets every broker at an empty list, the bootstrap servers too, and is lost for good.
 
 func init() { handle(metadata) }
 
@@ -32,7 +34,9 @@ func metadata(b *Broker, rq *request, r *kmsg.MetadataRequest) (kmsg.Response, e
 		resp.Topics, missing = m.askedTopics(r)
 	}
 	resp.Topics = append(resp.Topics, b.missingTopics(missing, r)...)
-	resp.Brokers = m.brokers()
+	if resp.Brokers = m.brokers(); len(image.brokers) == 0 {
+		resp.Brokers = itself(b.registration(), rq.listener)
+	}
 	resp.ClusterID = &b.clusterID
 	resp.ControllerID = image.controllerID
 	if r.IncludeClusterAuthorizedOperations {
@@ -170,6 +174,18 @@ func (m *metadataAnswer) brokers() []kmsg.MetadataResponseBroker {
 	}
 	slices.SortFunc(brokers, func(a, b kmsg.MetadataResponseBroker) int { return int(a.NodeID) - int(b.NodeID) })
 	return brokers
+}
+
+// itself is a broker as it names itself to clients of a listener.
+func itself(r zk.Broker, listener string) []kmsg.MetadataResponseBroker {
+	for _, e := range r.Endpoints {
+		if e.Listener == listener {
+			answer := kmsg.NewMetadataResponseBroker()
+			answer.NodeID, answer.Host, answer.Port, answer.Rack = r.ID, e.Host, int32(e.Port), r.Rack
+			return []kmsg.MetadataResponseBroker{answer}
+		}
+	}
+	return nil
 }
 
 // missingTopics answers topics that do not exist, creating them where the client and auto.create.topics.enable allow it. Before version 4 every client does.

@@ -54,6 +54,29 @@ func metadataRequest(version int16, topics ...kmsg.MetadataRequestTopic) *kmsg.M
 	return r
 }
 
+// A list without brokers would have clients forget all they know, so that a broker which has just started and has not heard of a controller names itself.
+func TestMetadataNamesItselfBeforeTheFirstUpdate(t *testing.T) {
+	b := hotBroker(t)
+	b.id = 7
+	resp, err := metadata(b, &request{listener: "PLAINTEXT"}, &kmsg.MetadataRequest{Version: 12, Topics: []kmsg.MetadataRequestTopic{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	brokers := resp.(*kmsg.MetadataResponse).Brokers
+	if len(brokers) != 1 || brokers[0].NodeID != 7 || brokers[0].Port != 9092 {
+		t.Errorf("before the first update: %+v", brokers)
+	}
+	told := kmsg.NewUpdateMetadataRequestLiveBroker()
+	told.ID, told.Endpoints = 3, []kmsg.UpdateMetadataRequestLiveBrokerEndpoint{{Port: 1, Host: "other", ListenerName: "PLAINTEXT"}}
+	b.metadata.Update(&kmsg.UpdateMetadataRequest{Version: 8, LiveBrokers: []kmsg.UpdateMetadataRequestLiveBroker{told}})
+	if resp, err = metadata(b, &request{listener: "PLAINTEXT"}, &kmsg.MetadataRequest{Version: 12, Topics: []kmsg.MetadataRequestTopic{}}); err != nil {
+		t.Fatal(err)
+	}
+	if brokers := resp.(*kmsg.MetadataResponse).Brokers; len(brokers) != 1 || brokers[0].NodeID != 3 {
+		t.Errorf("after it: %+v", brokers)
+	}
+}
+
 func TestCheckMetadataRequest(t *testing.T) {
 	name := "t"
 	named, byID, nothing := kmsg.MetadataRequestTopic{Topic: &name}, kmsg.MetadataRequestTopic{TopicID: [16]byte{1}}, kmsg.MetadataRequestTopic{}
