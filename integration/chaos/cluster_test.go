@@ -184,7 +184,7 @@ func (s *site) newNode(t *testing.T, h host, id int32, connect string) *node {
 		"request.timeout.ms":                      "5000",
 		"default.replication.factor":              "3",
 		"min.insync.replicas":                     "2",
-		"offsets.topic.num.partitions":            "2",
+		"offsets.topic.num.partitions":            fmt.Sprint(offsetsPartitions),
 		"offsets.topic.replication.factor":        "3",
 		"transaction.state.log.min.isr":           "2",
 		"leader.imbalance.check.interval.seconds": "10",

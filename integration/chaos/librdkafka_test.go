@@ -73,9 +73,15 @@ func (r *round) librdkafkaLife(ctx context.Context, name string, seq int64) (int
 			Value: fmt.Sprintf("%s-%d", name, seq), Idempotent: r.acksAll,
 		}
 		message := &kafka.Message{TopicPartition: kafka.TopicPartition{Topic: &r.topic, Partition: partition}, Value: []byte(e.Value + padding), Opaque: e}
-		if err := producer.Produce(message, nil); err != nil && !fatal.Load() {
-			var full kafka.Error
-			if !errors.As(err, &full) || full.Code() != kafka.ErrQueueFull {
+		if err := producer.Produce(message, nil); err != nil {
+			var why kafka.Error
+			switch {
+			case !errors.As(err, &why):
+				return seq, fmt.Errorf("%s: %w", name, err)
+			case why.Code() == kafka.ErrQueueFull: // the next one, then
+			case why.IsFatal() || why.Code() == kafka.ErrFatal:
+				fatal.Store(true)
+			default:
 				return seq, fmt.Errorf("%s: %w", name, err)
 			}
 		}

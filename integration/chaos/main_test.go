@@ -27,7 +27,7 @@ import (
 var (
 	count     = flag.Int("chaos.count", 1, "rounds of each fault")
 	only      = flag.String("chaos.faults", "", "faults to do, comma-separated, for example F1,F4 (default: all)")
-	firstSeed = flag.Uint64("chaos.seed", 0, "seed of the first round; the next ones count up from it (default: from the time)")
+	firstSeed = flag.Uint64("chaos.seed", 0, "seed of the first round of every fault; the next ones count up from it (default: from the time)")
 	keep      = flag.String("chaos.keep", "", "folder that keeps the history of every round; without it, of rounds with an anomaly only, in the temporary folder")
 )
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -92,27 +93,69 @@ func (r *round) watchEnds(ctx context.Context) {
 	}
 }
 
-// watchCommits records what the group's coordinator says is committed, until the context ends.
+// watchCommits records what the group's coordinator says is committed, until the context ends. It asks the broker that leads the group's partition of
+// __consumer_offsets by ZooKeeper, and takes its answer if it still does afterwards: a coordinator that does not know yet that it is one no more
+// may tell what was committed in its time, in Kafka too.
 func (r *round) watchCommits(ctx context.Context) {
 	for ctx.Err() == nil {
 		from := r.rec.Now()
-		attempt, cancel := context.WithTimeout(ctx, 3*time.Second)
-		offsets, err := r.admin.FetchOffsets(attempt, r.group())
-		cancel()
-		if err == nil {
-			for p := range r.partitions {
-				e := history.Event{Kind: history.Committed, From: from, Client: r.group(), Topic: r.topic, Partition: p, Offset: -1}
-				if o, ok := offsets.Lookup(r.topic, p); ok {
-					if o.Err != nil {
-						continue
-					}
-					e.Offset = o.At
+		before, err := r.tree.state("__consumer_offsets", groupPartition(r.group()))
+		if err == nil && before.Leader >= 1 {
+			committed, err := r.nodes[before.Leader-1].committed(ctx, r.group(), r.topic, r.partitions)
+			after, err2 := r.tree.state("__consumer_offsets", groupPartition(r.group()))
+			if err == nil && err2 == nil && after.Epoch == before.Epoch {
+				for p, offset := range committed {
+					r.rec.Add(history.Event{Kind: history.Committed, From: from, Client: r.group(), Topic: r.topic, Partition: p, Offset: offset})
 				}
-				r.rec.Add(e)
 			}
 		}
 		sleep(ctx, 200*time.Millisecond)
 	}
+}
+
+// offsetsPartitions is offsets.topic.num.partitions.
+const offsetsPartitions = 2
+
+// groupPartition is the partition of __consumer_offsets that a group belongs to: Java's hash code of its name.
+func groupPartition(group string) int32 {
+	var hash uint32
+	for _, b := range []byte(group) {
+		hash = 31*hash + uint32(b)
+	}
+	return int32(hash&math.MaxInt32) % offsetsPartitions
+}
+
+// committed asks this broker for a group's offsets; -1 where there is none.
+func (n *node) committed(ctx context.Context, group, topic string, partitions int32) (map[int32]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	req := kmsg.NewPtrOffsetFetchRequest()
+	rg := kmsg.NewOffsetFetchRequestGroup()
+	rg.Group = group
+	rt := kmsg.NewOffsetFetchRequestGroupTopic()
+	rt.Topic = topic
+	for p := range partitions {
+		rt.Partitions = append(rt.Partitions, p)
+	}
+	rg.Topics = append(rg.Topics, rt)
+	req.Groups = append(req.Groups, rg)
+	resp, err := n.client.SeedBrokers()[0].Request(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	answer := resp.(*kmsg.OffsetFetchResponse).Groups[0]
+	if answer.ErrorCode != 0 {
+		return nil, kerr.ErrorForCode(answer.ErrorCode)
+	}
+	offsets := map[int32]int64{}
+	for _, t := range answer.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode == 0 {
+				offsets[p.Partition] = p.Offset
+			}
+		}
+	}
+	return offsets, nil
 }
 
 // sleep waits, or returns early when the context ends.

@@ -80,7 +80,7 @@ func (c *cluster) play(t *testing.T, dir string, seed uint64, p plan) ([]history
 		return nil, err
 	}
 	r := &round{
-		cluster: c, t: t, rng: rand.New(rand.NewPCG(seed, 0)), rec: history.NewRecorder(file), topic: fmt.Sprintf("%s-%d", p.name, seed),
+		cluster: c, t: t, rng: rand.New(rand.NewPCG(seed, uint64(crc32.ChecksumIEEE([]byte(p.name))))), rec: history.NewRecorder(file), topic: fmt.Sprintf("%s-%d", p.name, seed),
 		partitions: 2, acksAll: !p.acks1, rules: p.rules,
 	}
 	began := time.Now()
