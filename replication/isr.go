@@ -102,11 +102,11 @@ func (p *Partition) shrinkLocked(now time.Time) *ISRProposal {
 	end := p.log.LogEndOffset()
 	ends := ""
 	for _, id := range out {
-		last := unknownOffset
+		last := ReplicaProgress{LogEndOffset: unknownOffset}
 		if r := p.mu.leader.follower(id); r != nil {
-			last = r.snapshot().LogEndOffset
+			last = r.snapshot()
 		}
-		ends += fmt.Sprintf(" (brokerId: %d, endOffset: %d)", id, last)
+		ends += fmt.Sprintf(" (brokerId: %d, endOffset: %d, lastCaughtUpTimeMs: %d)", id, last.LogEndOffset, max(0, last.LastCaughtUp.UnixMilli()))
 	}
 	p.m.partitionLog.Info(p.says("Shrinking ISR from %s to %s. Leader: (highWatermark: %d, endOffset: %d). Out of sync replicas:%s.",
 		commas(p.mu.state.isr), commas(isr), p.log.HighWatermark(), end, ends))
