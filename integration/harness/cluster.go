@@ -212,3 +212,9 @@ func (c *Cluster) MoveController(to int32) {
 	wake()
 	c.AwaitAgreement()
 }
+
+// Eventually is the function of that name, with the cluster's test.
+func (c *Cluster) Eventually(timeout time.Duration, condition func() error) {
+	c.t.Helper()
+	Eventually(c.t, timeout, condition)
+}

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,12 +13,13 @@ import (
 	"gregor/integration/harness"
 )
 
-// side is one of the two brokers that run the same script.
+// side is one of the two brokers, or clusters, that run the same script.
 type side struct {
-	broker *harness.Broker
-	zk     string // zookeeper.connect
-	files  string // a folder for files that steps hand to tools
-	keep   []func()
+	broker  *harness.Broker  // the one that tools are sent to
+	cluster *harness.Cluster // nil for a broker alone
+	zk      string           // zookeeper.connect
+	files   string           // a folder for files that steps hand to tools
+	keep    []func()
 }
 
 // step is one line of a script. Arguments may hold {addr}, {zk}, {files} and {logs}; the script's own {t} stands for its
@@ -58,6 +60,14 @@ func (s *side) run(t *testing.T, version, prefix string, st step) (text string, 
 	return text, result.ExitCode
 }
 
+// brokers are all of the side's, the one that tools are sent to first.
+func (s *side) brokers() []*harness.Broker {
+	if s.cluster == nil {
+		return []*harness.Broker{s.broker}
+	}
+	return s.cluster.Brokers
+}
+
 // masks turn what legitimately differs between two clusters, or two runs, into its name.
 var masks = []struct {
 	pattern *regexp.Regexp
@@ -71,9 +81,17 @@ var masks = []struct {
 }
 
 func (s *side) mask(text string) string {
-	_, port, _ := strings.Cut(s.broker.Addr, ":")
 	host, _ := os.Hostname()
-	text = strings.NewReplacer(s.zk, "ZK", s.broker.Addr, "ADDR", s.broker.LogDir, "LOGDIR", s.files, "FILES", ":"+port, ":PORT").Replace(text)
+	names := []string{s.zk, "ZK", s.files, "FILES"}
+	for i, b := range s.brokers() {
+		_, port, _ := strings.Cut(b.Addr, ":")
+		n := ""
+		if i > 0 {
+			n = strconv.Itoa(i + 1)
+		}
+		names = append(names, b.Addr, "ADDR"+n, b.LogDir, "LOGDIR"+n, ":"+port, ":PORT"+n)
+	}
+	text = strings.NewReplacer(names...).Replace(text)
 	if host != "" && host != "localhost" {
 		text = strings.ReplaceAll(text, host, "HOST")
 	}
