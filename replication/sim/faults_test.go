@@ -11,7 +11,7 @@ import (
 type fault struct {
 	name   string
 	weight int
-	do     func(w *world, n *node) // n: a random broker
+	do     func(w *world, n *node)
 }
 
 var faults = []fault{
@@ -37,9 +37,24 @@ var faultWeights = func() (sum int) {
 	return sum
 }()
 
+// victim is any broker, but more often one that matters.
+func (w *world) victim() *node {
+	switch w.rng.IntN(4) {
+	case 0:
+		if c := w.tree.controller; c != nil {
+			return w.node(c.id)
+		}
+	case 1:
+		if leader := w.tree.state().Leader; leader > 0 {
+			return w.node(leader)
+		}
+	}
+	return w.nodes[w.rng.IntN(len(w.nodes))]
+}
+
 // strike lets one fault happen.
 func (w *world) strike() {
-	n := w.nodes[w.rng.IntN(len(w.nodes))]
+	n := w.victim()
 	at := w.rng.IntN(faultWeights)
 	for _, f := range faults {
 		if at -= f.weight; at < 0 {

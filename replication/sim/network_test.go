@@ -4,7 +4,7 @@ package sim
 // connection keep their order, and those of different ones do not. A request whose connection breaks may be carried out all the same.
 type exchange struct {
 	from, to *node
-	life     int // of to, when it was reached
+	life     int // of to, whose sockets nobody else reads
 	what     string
 	inOrder  bool // the requests of a broken connection are never carried out after those of the next one
 	done     func(answer any, ok bool)
@@ -20,16 +20,30 @@ func (w *world) ask(from, to *node, what string, serve func(answer func(any)), d
 	w.exchanges = append(w.exchanges, x)
 	w.plan(requestTimeout, from, func() { x.fail("timed out") })
 	w.carry(from, to, x, w.latency(), func() {
-		if x.over && (x.inOrder || w.oneIn(2)) {
-			return // it had not left, or the socket's buffer went with the connection
+		switch {
+		case !x.over:
+			x.serve(serve)
+		case x.inOrder || w.oneIn(2):
+			// It had not left, or the socket's buffer went with the connection.
+		default:
+			w.in(w.between(0, 300), func() { x.serve(serve) }) // its reader was slow
 		}
-		to.whenServing(func() {
+	})
+	return x
+}
+
+func (x *exchange) serve(serve func(answer func(any))) {
+	if !x.to.running || x.to.life != x.life {
+		return
+	}
+	w := x.from.world
+	w.plan(0, x.to, func() {
+		x.to.whenServing(func() {
 			serve(func(answer any) {
-				w.carry(to, from, x, w.latency(), func() { x.finish(answer, true) })
+				w.carry(x.to, x.from, x, w.latency(), func() { x.finish(answer, true) })
 			})
 		})
 	})
-	return x
 }
 
 // carry brings a message from one process into another. Where the way is cut it is sent again and again, as TCP does.

@@ -41,6 +41,8 @@ type node struct {
 	maxControllerEpoch int32 // seen by a broker without fencing (mutants only)
 	lost               bool  // a power failure took records, and who decides about the ISR may not know yet
 	lostSeen           bool  // the controller knows of the life after it
+
+	small smallISR // for rules.held
 }
 
 func newNode(w *world, id int32) *node {
@@ -53,7 +55,7 @@ func newNode(w *world, id int32) *node {
 func (n *node) start() {
 	n.world.say("broker %d starts", n.id)
 	n.running, n.life = true, n.life+1
-	n.controllerID, n.live, n.asking, n.epoch = -1, nil, false, -1
+	n.controllerID, n.live, n.asking, n.epoch, n.small = -1, nil, false, -1, smallISR{epoch: notLeading}
 	n.zk = &zkClient{node: n}
 	n.newSession()
 	n.manager = replication.NewManager(n.replicationConfig())
@@ -187,6 +189,7 @@ func (n *node) touched() {
 	if !n.running {
 		return
 	}
+	n.world.rules.held(n)
 	n.answerParked()
 	n.answerCommitted()
 	n.proposeISRs()

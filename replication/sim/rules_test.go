@@ -3,6 +3,7 @@ package sim
 import (
 	"slices"
 
+	"gregor/protocol"
 	"gregor/zk"
 )
 
@@ -13,7 +14,8 @@ import (
 //   - LeaderCompleteness: who becomes leader has everything that was committed in earlier leader epochs.
 //   - ConsistentRead: what is below any replica's high watermark is what was committed there first, for ever.
 //   - What is acknowledged is committed.
-//   - A leader never truncates its log; so its watermark never goes back while it leads.
+//   - A leader never truncates its log; so its watermark never goes back while it leads. It stands while the leader knows of an ISR below min.insync.replicas.
+//   - The state znode's leader is in its ISR, which is never empty, and its epochs never go back.
 //
 // A replica whose power failed may lack records until the controller knows of it: that is what ISRs are for. When none but such replicas are left in
 // the ISR, more has failed than replication promises to survive, and the schedule ends without blame.
@@ -125,6 +127,29 @@ func (r *rules) truncated(l *simLog) {
 	}
 }
 
+// held checks that a watermark stands while the ISR is too small. It is called after everything that a broker does.
+func (r *rules) held(n *node) {
+	p, code := n.manager.Partition(tp0)
+	if code != protocol.None {
+		n.small = smallISR{epoch: notLeading}
+		return
+	}
+	now := smallISR{epoch: notLeading, hw: p.Log().HighWatermark()}
+	if leader, epoch := p.Leader(); leader == n.id && len(p.ISR()) < int(r.world.options.log.MinInsyncReplicas) {
+		now.epoch = epoch
+	}
+	if now.epoch != notLeading && now.epoch == n.small.epoch && now.hw > n.small.hw {
+		r.world.broken("broker %d raises its high watermark from %d to %d with the ISR %v, below min.insync.replicas", n.id, n.small.hw, now.hw, p.ISR())
+	}
+	n.small = now
+}
+
+// smallISR is the watermark of a leader that knows of an ISR below min.insync.replicas.
+type smallISR struct {
+	epoch int32 // notLeading: the ISR is not too small, or another broker leads
+	hw    int64
+}
+
 // leads checks LeaderCompleteness.
 func (r *rules) leads(n *node, l *simLog, epoch int32) {
 	r.world.say("broker %d leads epoch %d, its log ends at %d", n.id, epoch, l.end())
@@ -157,7 +182,15 @@ func (r *rules) acknowledged(n *node, offset int64, number uint64) {
 }
 
 // stateWritten takes a new state znode.
-func (r *rules) stateWritten(st zk.PartitionState) {
+func (r *rules) stateWritten(before, st zk.PartitionState) {
+	switch {
+	case len(st.ISR) == 0:
+		r.world.broken("the ISR is empty")
+	case st.Leader != -1 && !slices.Contains(st.ISR, st.Leader):
+		r.world.broken("leader %d is not in the ISR %v", st.Leader, st.ISR)
+	case st.LeaderEpoch < before.LeaderEpoch || st.ControllerEpoch < before.ControllerEpoch:
+		r.world.broken("leader epoch %d or controller epoch %d goes back to %d or %d", before.LeaderEpoch, before.ControllerEpoch, st.LeaderEpoch, st.ControllerEpoch)
+	}
 	sound := false
 	for _, n := range r.world.nodes {
 		in := slices.Contains(st.ISR, n.id)

@@ -137,9 +137,10 @@ func (t *tree) createTopic(replicas []int32) {
 // write sets or creates the state of the partition.
 func (t *tree) write(tp protocol.TopicPartition, st zk.PartitionState) {
 	t.zxid++
+	before := t.states[tp]
 	t.states[tp] = st
 	t.world.say("zk: %v leader %d epoch %d isr %v (controller epoch %d, version %d)", tp, st.Leader, st.LeaderEpoch, st.ISR, st.ControllerEpoch, st.Version)
-	t.world.rules.stateWritten(st)
+	t.world.rules.stateWritten(before, st)
 }
 
 // state is the partition's, zero before the first election.
