@@ -4,9 +4,10 @@
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
+SCHEDULES   ?= 100000
 MODULES     := . integration
 
-.PHONY: build run test unit integration bench lint fuzz clean
+.PHONY: build run test unit sim integration bench lint fuzz clean
 
 ## build: the static binary bin/gregor
 build:
@@ -17,11 +18,16 @@ run: build
 	cd integration && go run ./cmd/sandbox -gregor ../bin/gregor -data ../data
 
 ## test: all of it, as .ci/run does
-test: lint unit integration
+test: lint unit sim integration
 
 ## unit: the product's own tests, with the race detector
 unit:
 	go test -race -timeout 15m ./...
+
+## sim: SCHEDULES random schedules of brokers, controllers and ZooKeeper under a simulated clock, network and disk (replication/sim); a seed
+## that fails is printed with its story, and runs again with -seed
+sim:
+	go test -timeout 30m ./replication/sim -run TestSchedules -schedules $(SCHEDULES) -v
 
 ## integration: from outside, with stock Kafka tools, brokers and clients
 integration: build
