@@ -411,3 +411,33 @@ func TestProducerIDsOfSeveralBrokers(t *testing.T) {
 		}
 	}
 }
+
+// TestRacks: a broker that comes back in a rack is known with it; while others have none, nothing is placed, as in Kafka.
+func TestRacks(t *testing.T) {
+	c := startCluster(t, 2, nil)
+	c.create("t", []int32{0, 1})
+	c.stop(1)
+	c.props[1]["broker.rack"] = "r"
+	c.start(1)
+	c.await("the rack of broker 1", func() bool {
+		places := c.brokers[0].brokerPlaces()
+		return len(places) == 2 && places[1].Rack == "r"
+	})
+	create := kmsg.NewPtrCreateTopicsRequest()
+	create.Version, create.TimeoutMillis = 7, int32(patience.Milliseconds())
+	topic := kmsg.NewCreateTopicsRequestTopic()
+	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = "u", 1, 1
+	create.Topics = append(create.Topics, topic)
+	if got := ask[*kmsg.CreateTopicsResponse](c.brokers[0].dial(), create).Topics[0]; protocol.ErrorCode(got.ErrorCode) != protocol.UnknownServerError || got.ErrorMessage != nil {
+		t.Errorf("a topic with some brokers in racks: %+v", got)
+	}
+	grow := kmsg.NewPtrCreatePartitionsRequest()
+	grow.Version, grow.TimeoutMillis = 3, int32(patience.Milliseconds())
+	more := kmsg.NewCreatePartitionsRequestTopic()
+	more.Topic, more.Count = "t", 2
+	grow.Topics = append(grow.Topics, more)
+	if got := ask[*kmsg.CreatePartitionsResponse](c.brokers[0].dial(), grow).Topics[0]; protocol.ErrorCode(got.ErrorCode) != protocol.UnknownServerError || got.ErrorMessage != nil {
+		t.Errorf("partitions with some brokers in racks: %+v", got)
+	}
+	c.inSync("t", 0, 2)
+}

@@ -24,7 +24,8 @@ func createPartitions(b *Broker, rq *request, r *kmsg.CreatePartitionsRequest) (
 		occurrences[r.Topics[i].Topic]++
 	}
 	active, answered := b.controller.Active(), make(map[string]bool)
-	var added []int // indexes into r.Topics
+	misplaced := b.checkRacks(b.brokerPlaces()) // fails the request as a whole, whatever it asks for
+	var added []int                             // indexes into r.Topics
 	answers := make(map[int]int)
 	for i := range r.Topics {
 		asked := &r.Topics[i]
@@ -38,6 +39,8 @@ func createPartitions(b *Broker, rq *request, r *kmsg.CreatePartitionsRequest) (
 		switch {
 		case !active:
 			err = protocol.NotController
+		case misplaced != nil:
+			err = misplaced
 		case occurrences[asked.Topic] > 1:
 			err = newAPIError(protocol.InvalidRequest, "The request names this topic more than once.")
 		default:

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -86,7 +87,31 @@ func (b *Broker) assignTopic(asked *kmsg.CreateTopicsRequestTopic) (map[int32][]
 	if partitions > maxPartitionsPerTopic {
 		return nil, newAPIError(protocol.InvalidPartitions, "A topic may have at most %d partitions, %d were asked for.", maxPartitionsPerTopic, partitions)
 	}
-	return placeReplicas(b.brokerPlaces(), int(partitions), int(factor), -1, 0)
+	places := b.brokerPlaces()
+	assignment, err := placeReplicas(places, int(partitions), int(factor), -1, 0)
+	if err == nil {
+		err = b.checkRacks(places)
+	}
+	return assignment, err
+}
+
+// errSomeRacks is UNKNOWN_SERVER_ERROR without a message: what Kafka's AdminOperationException comes to.
+var errSomeRacks = fmt.Errorf("not all brokers have rack information for replica rack aware assignment: %w", protocol.UnknownServerError)
+
+// checkRacks refuses to place replicas while some brokers have a rack and others do not, as AdminUtils does: whoever sets racks broker by broker would get
+// topics that are not spread over them.
+func (b *Broker) checkRacks(places []controller.BrokerPlace) error {
+	racked := 0
+	for _, p := range places {
+		if p.Rack != "" {
+			racked++
+		}
+	}
+	if racked == 0 || racked == len(places) {
+		return nil
+	}
+	b.logging.Logger("kafka.server.ZkAdminManager").Error(fmt.Sprintf("[Admin Manager on Broker %d]: %v", b.id, errSomeRacks))
+	return errSomeRacks
 }
 
 // placeReplicas is controller.AssignReplicas with its refusals made fit for the client.

@@ -17,7 +17,8 @@ type BrokerPlace struct {
 
 // AssignReplicas places partitions first..first+n-1 on brokers as AdminUtils does: leaders round robin from a start
 // index, followers at a shift that grows with every round, and racks spread when every broker has one (when only some
-// have, racks are ignored). start is the index of the first broker and the first shift; negative means random.
+// have, which Kafka's callers refuse before, racks are ignored). start is the index of the first broker and the first
+// shift; negative means random.
 // Errors, with Kafka's message before the code: protocol.InvalidPartitions, protocol.InvalidReplicationFactor.
 func AssignReplicas(brokers []BrokerPlace, n, replicationFactor, start, first int) (map[int32][]int32, error) {
 	switch {
