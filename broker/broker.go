@@ -31,6 +31,7 @@ type Broker struct {
 	topicConfigs *TopicConfigs
 	producerIDs  *producerIDs
 	sessions     *fetchSessions
+	leaderQuota  *replicationQuota
 	vigil        *vigil
 
 	listening struct {

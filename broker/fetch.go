@@ -254,6 +254,9 @@ func (op *fetchOp) readPart(part *fetchPart, maxBytes int, minOne bool) protocol
 		Offset: part.q.FetchOffset, CurrentLeaderEpoch: max(part.q.CurrentLeaderEpoch, -1), LastFetchedEpoch: max(part.q.LastFetchedEpoch, -1),
 		Isolation: op.isolation(), MaxBytes: maxBytes, MinOneBatch: minOne, AnyReplica: op.anyReplica(),
 	}
+	if op.throttle(part) {
+		ask.MaxBytes, ask.MinOneBatch = 0, false
+	}
 	if op.replica >= 0 {
 		op.follower.LogStartOffset, op.follower.Recorded = part.q.LogStartOffset, op.looked
 		ask.Follower = &op.follower
@@ -361,6 +364,7 @@ func (op *fetchOp) encode(o *output) error {
 			size = -1
 		}
 		o.buf = protocol.AppendFetchPartition(o.buf, version, &part.resp, size)
+		op.countThrottled(part, size)
 		if size > 0 {
 			s := part.slice
 			part.slice = storage.FileSlice{}

@@ -174,6 +174,7 @@ func (b *Broker) bindListeners() error {
 }
 
 func (b *Broker) startReplicas() error {
+	b.leaderQuota = b.newReplicationQuota("leader")
 	b.replicas = replication.NewManager(replication.Config{
 		BrokerID: b.id, BrokerEpoch: b.epoch.Load, Logs: replication.OnDisk(b.logs), Logger: b.logging.Logger,
 		Clock: time.Now, ReplicaLagTimeMax: b.replicaLagTimeMax(), Alive: b.metadata.Alive,

@@ -83,6 +83,13 @@ func (c *TopicConfigs) forget(topic string) {
 	delete(c.overrides, topic)
 }
 
+// override is what a topic's configuration sets a key to; "" when it does not.
+func (c *TopicConfigs) override(topic, key string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.overrides[topic][key]
+}
+
 func (c *TopicConfigs) topics() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

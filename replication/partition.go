@@ -106,6 +106,13 @@ func (p *Partition) ISR() []int32 {
 	return slices.Clone(p.mu.state.isr)
 }
 
+// InSync reports whether a broker's replica is in the ISR.
+func (p *Partition) InSync(broker int32) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return slices.Contains(p.mu.state.isr, broker)
+}
+
 // Replicas is a copy of the assignment.
 func (p *Partition) Replicas() []int32 {
 	p.mu.RLock()

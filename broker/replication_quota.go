@@ -1,0 +1,160 @@
+package broker
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"gregor/protocol"
+)
+
+// Throttled replication (KIP-73): replicas that a topic's configuration lists share a rate on this broker. The leader sends a listed replica nothing while the rate is
+// exceeded, unless that replica is in sync; in-sync replicas count, but never wait.
+
+// replicationQuota is one of the two quotas, of what this broker sends as leader.
+type replicationQuota struct {
+	limit func() int64              // bytes per second; math.MaxInt64: none
+	list  func(topic string) string // {leader,follower}.replication.throttled.replicas of a topic
+	me    int32                     // whose replicas the list names
+	meter rateMeter
+
+	mu struct {
+		sync.Mutex
+		parsed map[string]throttledReplicas // by topic, as of its last text
+	}
+}
+
+// throttledReplicas is a parsed list.
+type throttledReplicas struct {
+	text       string
+	all        bool
+	partitions map[int32]struct{} // of which this broker's replica is listed
+}
+
+// exceeded reports whether the replica of a partition has to wait.
+func (q *replicationQuota) exceeded(tp protocol.TopicPartition, now time.Time) bool {
+	limit := q.limit()
+	return limit != math.MaxInt64 && q.throttled(tp) && q.meter.rate(now) > float64(limit)
+}
+
+// record counts what was sent of a partition, if its replicas are throttled.
+func (q *replicationQuota) record(tp protocol.TopicPartition, bytes int, now time.Time) {
+	if q.limit() != math.MaxInt64 && q.throttled(tp) {
+		q.meter.record(int64(bytes), now)
+	}
+}
+
+func (q *replicationQuota) throttled(tp protocol.TopicPartition) bool {
+	text := q.list(tp.Topic)
+	if text == "" {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	list, ok := q.mu.parsed[tp.Topic]
+	if !ok || list.text != text {
+		list = parseThrottled(text, q.me)
+		if q.mu.parsed == nil {
+			q.mu.parsed = make(map[string]throttledReplicas)
+		}
+		q.mu.parsed[strings.Clone(tp.Topic)] = list
+	}
+	_, listed := list.partitions[tp.Partition]
+	return list.all || listed
+}
+
+// parseThrottled reads "*" or "partition:broker,...", of which the entries of other brokers are of no interest. The text was validated.
+func parseThrottled(text string, me int32) throttledReplicas {
+	list := throttledReplicas{text: text, partitions: make(map[int32]struct{})}
+	for entry := range strings.SplitSeq(text, ",") {
+		entry = strings.TrimSpace(entry)
+		partition, broker, _ := strings.Cut(entry, ":")
+		p, errP := strconv.ParseInt(partition, 10, 32)
+		b, errB := strconv.ParseInt(broker, 10, 32)
+		switch {
+		case entry == "*":
+			list.all = true
+		case errP == nil && errB == nil && int32(b) == me:
+			list.partitions[int32(p)] = struct{}{}
+		}
+	}
+	return list
+}
+
+// rateMeter measures bytes per second over the last windows (replication.quota.window.num, replication.quota.window.size.seconds). At the beginning a burst counts as
+// if it had taken at least one window (org.apache.kafka.common.metrics.stats.SimpleRate).
+type rateMeter struct {
+	windows int
+	window  time.Duration
+
+	mu struct {
+		sync.Mutex
+		samples []rateSample // oldest first
+	}
+}
+
+type rateSample struct {
+	start time.Time
+	bytes int64
+}
+
+func (m *rateMeter) record(bytes int64, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dropOldLocked(now)
+	if n := len(m.mu.samples); n == 0 || now.Sub(m.mu.samples[n-1].start) >= m.window {
+		m.mu.samples = append(m.mu.samples, rateSample{start: now})
+	}
+	m.mu.samples[len(m.mu.samples)-1].bytes += bytes
+}
+
+// rate is in bytes per second.
+func (m *rateMeter) rate(now time.Time) float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dropOldLocked(now)
+	if len(m.mu.samples) == 0 {
+		return 0
+	}
+	var bytes int64
+	for _, s := range m.mu.samples {
+		bytes += s.bytes
+	}
+	return float64(bytes) / max(now.Sub(m.mu.samples[0].start), m.window).Seconds()
+}
+
+func (m *rateMeter) dropOldLocked(now time.Time) {
+	kept := m.mu.samples[:0]
+	for _, s := range m.mu.samples {
+		if now.Sub(s.start) < time.Duration(m.windows)*m.window {
+			kept = append(kept, s)
+		}
+	}
+	m.mu.samples = kept
+}
+
+func (b *Broker) newReplicationQuota(side string) *replicationQuota {
+	c := b.config
+	return &replicationQuota{
+		me:    b.id,
+		limit: func() int64 { return c.Long(side + ".replication.throttled.rate") },
+		list: func(topic string) string {
+			return b.topicConfigs.override(topic, side+".replication.throttled.replicas")
+		},
+		meter: rateMeter{windows: c.Int("replication.quota.window.num"), window: time.Duration(c.Int("replication.quota.window.size.seconds")) * time.Second},
+	}
+}
+
+// throttle reports whether a follower's fetch of a partition has to wait for the leader's quota.
+func (op *fetchOp) throttle(part *fetchPart) bool {
+	return op.replica >= 0 && op.b.leaderQuota.exceeded(part.tp, time.Now()) && !part.p.InSync(op.replica)
+}
+
+// countThrottled counts what is sent to a follower.
+func (op *fetchOp) countThrottled(part *fetchPart, bytes int) {
+	if op.replica >= 0 && bytes > 0 {
+		op.b.leaderQuota.record(part.tp, bytes, time.Now())
+	}
+}
