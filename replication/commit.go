@@ -28,24 +28,32 @@ func (p *Partition) maximalISRLocked() []int32 {
 
 // advanceHighWatermarkLocked raises the high watermark to what the whole maximal ISR has, and reports whether it moved. A replica that is caught up, but not
 // yet in the ISR, is waited for, too: otherwise it would be behind the watermark again before it could join. The watermark stands still while the ISR
-// is below min.insync.replicas (KAFKA-15583).
+// is below min.insync.replicas (KAFKA-15583), and while a member of the ISR is not in the assignment: at the end of a reassignment the controller tells of the new
+// assignment before it takes who leaves out of the ISR, and should it die in between, its successor may elect one of those.
 func (p *Partition) advanceHighWatermarkLocked() bool {
 	if p.underMinISRLocked() {
 		return false
 	}
 	end := p.log.LogEndOffset()
 	mark := end
-	if followers := p.mu.leader.followers; len(followers) > 0 {
-		isr := p.maximalISRLocked()
-		for _, r := range followers {
-			s := r.snapshot()
-			if s.LogEndOffset >= mark {
-				continue
-			}
-			if slices.Contains(isr, r.id) || s.caughtUp(end, p.m.cfg.Clock(), p.m.cfg.ReplicaLagTimeMax) && p.m.cfg.Alive(r.id) {
-				mark = s.LogEndOffset
-			}
+	isr, outsiders := p.maximalISRLocked(), 0
+	for _, id := range isr {
+		if id != p.me {
+			outsiders++
 		}
+	}
+	for _, r := range p.mu.leader.followers {
+		inSync := slices.Contains(isr, r.id)
+		if inSync {
+			outsiders--
+		}
+		s := r.snapshot()
+		if s.LogEndOffset < mark && (inSync || s.caughtUp(end, p.m.cfg.Clock(), p.m.cfg.ReplicaLagTimeMax) && p.m.cfg.Alive(r.id)) {
+			mark = s.LogEndOffset
+		}
+	}
+	if outsiders > 0 {
+		return false
 	}
 	before := p.log.HighWatermark()
 	return mark > before && p.log.SetHighWatermark(mark) > before

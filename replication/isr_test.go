@@ -119,6 +119,20 @@ func TestWatermarkIsWhatTheISRHas(t *testing.T) {
 	}
 }
 
+// At the end of a reassignment the ISR still has replicas that the assignment has no more. Who knows what they have?
+func TestWatermarkWaitsForISRToShrinkToAssignment(t *testing.T) {
+	l := newLeading(t, 1, 1, 2, 3)
+	l.set(partitionState{leader: me, epoch: 1, isr: []int32{1, 2, 3}, replicas: []int32{1, 2}})
+	mustAppend(t, l.p, 10, -1)
+	l.mustFetch(2, 10)
+	l.wantMark("broker 3 is in the ISR", 0)
+	l.set(partitionState{leader: me, epoch: 2, isr: []int32{1, 2}, replicas: []int32{1, 2}})
+	l.wantMark("broker 3 is not", 10)
+	l.set(partitionState{leader: me, epoch: 3, isr: []int32{1, 2}, replicas: []int32{1}})
+	mustAppend(t, l.p, 1, -1)
+	l.wantMark("broker 2 is in the ISR of an assignment to this broker alone", 10)
+}
+
 // A replica outside the ISR is waited for while it is caught up, so that it can join (KIP-497), unless its broker is dead.
 func TestWatermarkWaitsForWhoIsAboutToJoin(t *testing.T) {
 	l := newLeading(t, 1, 1, 2)
