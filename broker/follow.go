@@ -23,6 +23,7 @@ func (b *Broker) followConfig() replication.FollowConfig {
 		MaxBytes:           int32(c.Int("replica.fetch.max.bytes")),
 		ResponseMaxBytes:   int32(c.Int("replica.fetch.response.max.bytes")),
 		Backoff:            ms("replica.fetch.backoff.ms"),
+		Throttle:           b.newReplicationQuota("follower").pause,
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 )
 
 // Throttled replication (KIP-73): replicas that a topic's configuration lists share a rate on this broker. The leader sends a listed replica nothing while the rate is
-// exceeded, unless that replica is in sync; in-sync replicas count, but never wait.
+// exceeded, and a follower does not fetch; replicas that are in sync count, but never wait.
 
-// replicationQuota is one of the two quotas, of what this broker sends as leader.
+// replicationQuota is one of the two quotas: of what this broker sends as leader, and of what it fetches as follower.
 type replicationQuota struct {
 	limit func() int64              // bytes per second; math.MaxInt64: none
 	list  func(topic string) string // {leader,follower}.replication.throttled.replicas of a topic
@@ -44,6 +44,15 @@ func (q *replicationQuota) record(tp protocol.TopicPartition, bytes int, now tim
 	if q.limit() != math.MaxInt64 && q.throttled(tp) {
 		q.meter.record(int64(bytes), now)
 	}
+}
+
+// pause counts what came of a partition and returns how long its replica has to wait until the rate is no longer exceeded, 0 when it is not.
+func (q *replicationQuota) pause(tp protocol.TopicPartition, bytes int, now time.Time) time.Duration {
+	q.record(tp, bytes, now)
+	if !q.exceeded(tp, now) {
+		return 0
+	}
+	return q.meter.untilBelow(q.limit(), now)
 }
 
 func (q *replicationQuota) throttled(tp protocol.TopicPartition) bool {
@@ -112,17 +121,32 @@ func (m *rateMeter) record(bytes int64, now time.Time) {
 
 // rate is in bytes per second.
 func (m *rateMeter) rate(now time.Time) float64 {
+	bytes, elapsed := m.measure(now)
+	return float64(bytes) / elapsed.Seconds()
+}
+
+// untilBelow is how long it takes, without further bytes, until the rate is no higher than the limit: at most until all samples are over.
+func (m *rateMeter) untilBelow(limit int64, now time.Time) time.Duration {
+	bytes, elapsed := m.measure(now)
+	whole := time.Duration(m.windows) * m.window
+	if seconds := float64(bytes) / float64(limit); seconds < whole.Seconds() {
+		return max(0, time.Duration(seconds*float64(time.Second))-elapsed)
+	}
+	return whole
+}
+
+func (m *rateMeter) measure(now time.Time) (bytes int64, elapsed time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.dropOldLocked(now)
-	if len(m.mu.samples) == 0 {
-		return 0
-	}
-	var bytes int64
-	for _, s := range m.mu.samples {
+	elapsed = m.window
+	for i, s := range m.mu.samples {
 		bytes += s.bytes
+		if i == 0 {
+			elapsed = max(now.Sub(s.start), m.window)
+		}
 	}
-	return float64(bytes) / max(now.Sub(m.mu.samples[0].start), m.window).Seconds()
+	return bytes, elapsed
 }
 
 func (m *rateMeter) dropOldLocked(now time.Time) {

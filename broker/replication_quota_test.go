@@ -56,6 +56,35 @@ func TestThrottledReplicas(t *testing.T) {
 	}
 }
 
+// How long a follower waits.
+func TestThrottlePause(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	limit := int64(100)
+	tp := protocol.TopicPartition{Topic: "t"}
+	q := &replicationQuota{me: 7, limit: func() int64 { return limit }, list: func(string) string { return "0:7" }, meter: rateMeter{windows: 11, window: time.Second}}
+	for _, step := range []struct {
+		ms    int
+		limit int64
+		tp    protocol.TopicPartition
+		bytes int
+		want  time.Duration
+	}{
+		{0, 100, protocol.TopicPartition{Topic: "t", Partition: 1}, 1000, 0}, // not listed
+		{0, 100, tp, 100, 0},
+		{0, 100, tp, 200, 2 * time.Second}, // 300 bytes take 3 s, of which a window counts as gone
+		{2500, 100, tp, 0, 500 * time.Millisecond},
+		{3000, 100, tp, 0, 0},
+		{3000, 100, tp, 5000, 11 * time.Second}, // never within the windows: until they are over
+		{3000, 0, tp, 0, 11 * time.Second},
+		{3000, math.MaxInt64, tp, 5000, 0},
+	} {
+		limit = step.limit
+		if got := q.pause(step.tp, step.bytes, now.Add(time.Duration(step.ms)*time.Millisecond)); got != step.want {
+			t.Errorf("%+v: %v", step, got)
+		}
+	}
+}
+
 // A leader that has sent throttled replicas more than their rate sends them nothing, unless they are in sync (KIP-73). Consumers are not concerned.
 func TestThrottledFollower(t *testing.T) {
 	r := startBroker(t, map[string]string{"replication.quota.window.num": "3600"})

@@ -27,6 +27,10 @@ type FollowConfig struct {
 	MaxBytes         int32         // replica.fetch.max.bytes, per partition
 	ResponseMaxBytes int32         // replica.fetch.response.max.bytes
 	Backoff          time.Duration // replica.fetch.backoff.ms
+
+	// Throttle is told of the bytes that came of a partition, and says how long a replica that is not in sync has to wait before it fetches more (KIP-73);
+	// nil: nobody waits.
+	Throttle func(tp protocol.TopicPartition, bytes int, now time.Time) time.Duration
 }
 
 // Fetcher follows one leader broker for a share of the partitions that this broker follows there: it says what to ask the leader next, and takes the answers

@@ -105,6 +105,7 @@ func (f *Fetcher) appendRecords(now time.Time, e *following, got *protocol.Fetch
 		e.failures = 0
 		e.offset, e.lastEpoch = end, lastEpoch
 		f.touch(e)
+		f.throttle(e, got, now)
 	case errors.Is(err, errNotFollowing):
 		f.drop(e)
 	case errors.Is(err, protocol.CorruptMessage):
@@ -117,6 +118,17 @@ func (f *Fetcher) appendRecords(now time.Time, e *following, got *protocol.Fetch
 	default:
 		f.log.Error(f.prefix() + fmt.Sprintf("Unexpected error occurred while processing data for partition %v at offset %d: %v", e.tp, e.offset, err))
 		f.fail(e, err.Error())
+	}
+}
+
+// throttle has a partition wait for the quota of throttled replicas, unless it has all that is committed: one that is in sync must not fall behind for it (KAFKA-4313).
+func (f *Fetcher) throttle(e *following, got *protocol.FetchedPartition, now time.Time) {
+	if f.cfg.Throttle == nil || len(got.Records) == 0 {
+		return
+	}
+	if wait := f.cfg.Throttle(e.tp, len(got.Records), now); wait > 0 && e.offset < got.HighWatermark {
+		e.retryAt = now.Add(wait)
+		f.mu.delayed = append(f.mu.delayed, e)
 	}
 }
 
