@@ -226,7 +226,7 @@ func (c *cluster) seeds() []string {
 func (n *node) String() string { return fmt.Sprintf("broker %d", n.id) }
 
 func (n *node) awaitStarted() error {
-	if err := n.WaitLog(harness.Started, 40*time.Second); err != nil {
+	if err := n.WaitLog(harness.Started, limit); err != nil {
 		return fmt.Errorf("%v did not start: %w", n, err)
 	}
 	return nil
@@ -235,7 +235,7 @@ func (n *node) awaitStarted() error {
 // start starts a broker that does not run. While the registration of its last life stands, a broker may end again: then start does what a supervisor
 // does.
 func (n *node) start() error {
-	for deadline := time.Now().Add(3 * sessionTimeout); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); ; time.Sleep(200 * time.Millisecond) {
 		if err := n.saveLog(); err != nil {
 			return err
 		}
@@ -270,7 +270,7 @@ func (n *node) resume() { n.Signal(syscall.SIGCONT); n.paused = false }
 // stop ends the broker with SIGTERM: a controlled shutdown.
 func (n *node) stop() error {
 	n.Signal(syscall.SIGTERM)
-	for deadline := time.Now().Add(30 * time.Second); n.Running(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); n.Running(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%v does not stop", n)
 		}
@@ -352,7 +352,7 @@ func (c *cluster) createTopic(ctx context.Context, topic string, replicas [][]in
 	if err := c.create(ctx, topic, replicas, values); err != nil {
 		return fmt.Errorf("creating %s: %w", topic, err)
 	}
-	return eventually(30*time.Second, func() error {
+	return eventually(limit, func() error {
 		for p := range replicas {
 			if s, err := c.tree.state(topic, int32(p)); err != nil || s.Leader < 0 {
 				return fmt.Errorf("%s-%d has no leader: %v", topic, p, err)

@@ -12,9 +12,9 @@ import (
 
 // controls are rounds that must lose records, since the cluster is told to allow it: a rig that cannot see these proves nothing.
 var controls = []plan{
-	{name: "unclean", fault: staleFirst, configs: map[string]string{"unclean.leader.election.enable": "true"}, rules: history.Rules{Unclean: true}},
-	{name: "min-isr-1", fault: loneLeaderLosesPower, configs: map[string]string{"min.insync.replicas": "1"}},
-	{name: "acks-1", fault: cutOffAndKillLeader, acks1: true},
+	{name: "unclean", fault: staleFirst, configs: map[string]string{"unclean.leader.election.enable": "true"}, rules: history.Rules{Unclean: true}, loses: true},
+	{name: "min-isr-1", fault: loneLeaderLosesPower, configs: map[string]string{"min.insync.replicas": "1"}, loses: true},
+	{name: "acks-1", fault: cutOffAndKillLeader, acks1: true, loses: true},
 }
 
 // TestPositiveControls wants acknowledged records lost (I1), and nothing else wrong but what a loss brings with it.
@@ -50,7 +50,7 @@ func loneLeaderLosesPower(r *round) error {
 	if err := n.isolate(r.peers(n)...); err != nil {
 		return err
 	}
-	err = eventually(30*time.Second, func() error {
+	err = eventually(limit, func() error {
 		if s, err := r.tree.state(r.topic, p); err != nil || len(s.ISR) != 1 {
 			return fmt.Errorf("the ISR is %v: %v", s.ISR, err)
 		}

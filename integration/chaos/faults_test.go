@@ -137,7 +137,7 @@ func rollingRestart(r *round) error {
 			return err
 		}
 		r.rec.Faultf("%v is back", n)
-		if err := eventually(convergeTimeout, func() error { return r.converged(context.Background()) }); err != nil {
+		if err := eventually(limit, func() error { return r.converged(context.Background()) }); err != nil {
 			return err
 		}
 	}
@@ -153,7 +153,7 @@ func killController(r *round) error {
 	fault := r.unseatController()
 	stop()
 	churn.Wait()
-	return errors.Join(fault, r.heal(), eventually(convergeTimeout, topics.holds), topics.clean())
+	return errors.Join(fault, r.heal(), eventually(limit, topics.holds), topics.clean())
 }
 
 func (r *round) unseatController() error {
@@ -177,7 +177,7 @@ func (r *round) unseatController() error {
 	if err != nil {
 		return err
 	}
-	err = eventually(30*time.Second, func() error {
+	err = eventually(limit, func() error {
 		if now, err := r.tree.controller(); err != nil || now == id {
 			return fmt.Errorf("no new controller: %v", err)
 		}
@@ -191,7 +191,7 @@ func (r *round) unseatController() error {
 type topicChurn struct {
 	*cluster
 	prefix string
-	there  map[string]bool // what is known: created or deleted; a topic with an unknown outcome is not in it
+	there  map[string]bool // what is known; a topic whose creation or deletion may or may not have taken effect, or may yet, is not in it
 	all    []string
 }
 
@@ -203,8 +203,7 @@ func (tc *topicChurn) run(ctx context.Context) {
 		if err := tc.create(attempt, name, [][]int32{{1, 2, 3}, {3, 2, 1}, {2, 1, 3}}, nil); err == nil {
 			tc.there[name] = true
 		}
-		if n >= 3 {
-			old := tc.all[n-3]
+		if old := tc.all[max(0, n-3)]; n >= 3 && tc.there[old] {
 			delete(tc.there, old)
 			if answer, err := tc.admin.DeleteTopics(attempt, old); err == nil && answer[old].Err == nil {
 				tc.there[old] = false
@@ -305,14 +304,18 @@ func (r *round) loseQuorum() error {
 	}
 	time.Sleep(time.Second)
 	before := r.acks.Load()
-	r.pause(2*time.Second, 2*sessionTimeout)
-	if r.acks.Load() < before+100 {
-		return fmt.Errorf("without ZooKeeper %d records were acknowledged", r.acks.Load()-before)
-	}
-	return nil
+	err := eventually(limit, func() error {
+		if now := r.acks.Load(); now < before+100 {
+			return fmt.Errorf("without ZooKeeper %d records were acknowledged", now-before)
+		}
+		return nil
+	})
+	r.pause(time.Second, 2*sessionTimeout)
+	return err
 }
 
-// powerFailure (F8) is the loss of power of so many brokers at once, a leader among them: what they had not synced is gone.
+// powerFailure (F8) is the loss of power of so many brokers at once, a leader among them: what they had not synced is gone. Of what was acknowledged somebody
+// else must have a copy, so that the others must be in sync.
 func powerFailure(brokers int) func(*round) error {
 	return func(r *round) error {
 		leader, err := r.leader(r.any())
@@ -331,6 +334,9 @@ func powerFailure(brokers int) func(*round) error {
 				return err
 			}
 		}
+		if brokers > 1 && !r.coveredBut(victims) {
+			return errVoid
+		}
 		if r.rng.IntN(2) == 0 { // otherwise they are back before their sessions end
 			r.pause(sessionTimeout, sessionTimeout+2*time.Second)
 		}
@@ -342,6 +348,20 @@ func powerFailure(brokers int) func(*round) error {
 		}
 		return nil
 	}
+}
+
+// coveredBut says whether every partition has a replica in sync on a broker that is not among these.
+func (r *round) coveredBut(victims []*node) bool {
+	states, err := r.truth()
+	if err != nil {
+		return false
+	}
+	for _, s := range states {
+		if !slices.ContainsFunc(s.ISR, func(id int32) bool { return !slices.Contains(victims, r.nodes[id-1]) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // staleFirst (F11) kills a follower, lets the others go on without it, kills them too, and starts the follower first: it must not lead.
@@ -357,7 +377,7 @@ func staleFirst(r *round) error {
 	}
 	r.rec.Faultf("kill -9 %v", stale)
 	stale.Kill()
-	err = eventually(30*time.Second, func() error {
+	err = eventually(limit, func() error {
 		for p := range r.partitions {
 			if s, err := r.tree.state(r.topic, p); err != nil || slices.Contains(s.ISR, stale.id) {
 				return fmt.Errorf("%v is still in the ISR: %v", stale, err)

@@ -37,7 +37,7 @@ func outcome(err error) history.Outcome {
 // franzProducer sends until the context ends, and returns when the outcome of everything sent is known.
 func (r *round) franzProducer(ctx context.Context, name string) error {
 	options := append(patience(), kgo.SeedBrokers(r.seeds()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.DefaultProduceTopic(r.topic),
-		kgo.ProducerLinger(2*time.Millisecond), kgo.ProduceRequestTimeout(3*time.Second), kgo.RecordDeliveryTimeout(deliveryTimeout),
+		kgo.ProducerLinger(2*time.Millisecond), kgo.ProduceRequestTimeout(3*time.Second), kgo.RecordDeliveryTimeout(r.patience),
 		kgo.UnknownTopicRetries(-1), kgo.MaxBufferedRecords(2000), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if !r.acksAll {
 		options = append(options, kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.LeaderAck()))
@@ -63,7 +63,7 @@ func (r *round) franzProducer(ctx context.Context, name string) error {
 		})
 		sleep(ctx, sendInterval)
 	}
-	flush, cancel := context.WithTimeout(context.Background(), deliveryTimeout)
+	flush, cancel := context.WithTimeout(context.Background(), 2*r.patience)
 	defer cancel()
 	return client.Flush(flush)
 }
@@ -93,7 +93,7 @@ func (r *round) refusedProducer(ctx context.Context, name string) error {
 	return nil
 }
 
-// franzReader reads every partition from its start until it has seen everything, which finish tells.
+// franzReader reads every partition from its start to the ends that until names, once it names them.
 func (r *round) franzReader(ctx context.Context, name string, kind history.Kind, until func() map[int32]int64) error {
 	offsets := map[int32]kgo.Offset{}
 	for p := range r.partitions {

@@ -39,7 +39,7 @@ func (r *round) librdkafkaProducer(ctx context.Context, name string) error {
 
 func (r *round) librdkafkaLife(ctx context.Context, name string, seq int64) (int64, error) {
 	config := kafka.ConfigMap{
-		"enable.idempotence": r.acksAll, "acks": -1, "linger.ms": 2, "message.timeout.ms": int(deliveryTimeout.Milliseconds()), "request.timeout.ms": 3000,
+		"enable.idempotence": r.acksAll, "acks": -1, "linger.ms": 2, "message.timeout.ms": int(r.patience.Milliseconds()), "request.timeout.ms": 3000,
 		"retry.backoff.ms": 50, "retry.backoff.max.ms": 200,
 	}
 	if !r.acksAll {
@@ -87,7 +87,7 @@ func (r *round) librdkafkaLife(ctx context.Context, name string, seq int64) (int
 		}
 		sleep(ctx, sendInterval)
 	}
-	left := producer.Flush(int(deliveryTimeout.Milliseconds()))
+	left := producer.Flush(int(2 * r.patience.Milliseconds()))
 	if left > 0 && !fatal.Load() {
 		err = fmt.Errorf("%s: %d records without an outcome", name, left)
 	}

@@ -18,7 +18,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"gregor/integration/harness"
 	"gregor/integration/stock"
@@ -27,7 +26,7 @@ import (
 var (
 	count     = flag.Int("chaos.count", 1, "rounds of each fault")
 	only      = flag.String("chaos.faults", "", "faults to do, comma-separated, for example F1,F4 (default: all)")
-	firstSeed = flag.Uint64("chaos.seed", 0, "seed of the first round of every fault; the next ones count up from it (default: from the time)")
+	firstSeed = flag.Uint64("chaos.seed", 1, "seed of the first round of every fault, which decides what is done to whom; the next ones count up from it")
 	keep      = flag.String("chaos.keep", "", "folder that keeps the history of every round; without it, of rounds with an anomaly only, in the temporary folder")
 )
 
@@ -41,10 +40,6 @@ func TestMain(m *testing.M) {
 	if err := prepareInside(); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos: preparing the namespaces:", err)
 		os.Exit(1)
-	}
-	flag.Parse()
-	if *firstSeed == 0 {
-		*firstSeed = uint64(time.Now().UnixNano())
 	}
 	code := harness.Main(m)
 	ending()

@@ -60,7 +60,7 @@ func (r *round) watchStates(ctx context.Context) {
 			if s, err := r.tree.state(r.topic, p); err == nil {
 				if old, seen := last[p]; !seen || old.Version != s.Version || !slices.Equal(old.Replicas, s.Replicas) {
 					last[p] = s
-					r.recordState(p, s)
+					r.rec.Add(r.stateEvent(p, s))
 				}
 			}
 		}
@@ -68,11 +68,11 @@ func (r *round) watchStates(ctx context.Context) {
 	}
 }
 
-func (r *round) recordState(p int32, s state) {
-	r.rec.Add(history.Event{
+func (r *round) stateEvent(p int32, s state) history.Event {
+	return history.Event{
 		Kind: history.State, Topic: r.topic, Partition: p, Leader: s.Leader, Epoch: s.Epoch, ISR: s.ISR, Replicas: s.Replicas,
 		Version: s.Version, ControllerEpoch: s.ControllerEpoch,
-	})
+	}
 }
 
 // watchEnds records the high watermarks that leaders tell, until the context ends.

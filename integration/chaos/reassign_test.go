@@ -53,7 +53,7 @@ func (r *round) alterReassignments(to []int32) error {
 	for p := range r.partitions {
 		req.Assign(r.topic, p, to)
 	}
-	return eventually(20*time.Second, func() error {
+	return eventually(limit, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		answer, err := r.admin.AlterPartitionAssignments(ctx, req)
@@ -63,7 +63,7 @@ func (r *round) alterReassignments(to []int32) error {
 
 // reassigned waits until every partition of the topic is on these brokers, all in sync.
 func (r *round) reassigned(on []int32) error {
-	return eventually(convergeTimeout, func() error {
+	return eventually(limit, func() error {
 		for p := range r.partitions {
 			s, err := r.tree.state(r.topic, p)
 			if err != nil {

@@ -107,7 +107,7 @@ func (k *keeper) leads() bool {
 }
 
 func awaitServing(keepers []*keeper) error {
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(limit)
 	for _, k := range keepers {
 		for !stock.Serving(k.addr()) {
 			if time.Now().After(deadline) {

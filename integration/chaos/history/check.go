@@ -215,17 +215,27 @@ type life struct {
 
 // writtenAnew says whether the replicas' files are known to have each of the offsets from another life of a producer.
 func (h *indexed) writtenAnew(p place, offsets []int64) bool {
-	logs := h.at(Replica, p)
 	lives := map[life]bool{}
 	for _, offset := range offsets {
-		for _, log := range logs[:min(1, len(logs))] {
-			i, _ := slices.BinarySearchFunc(log.Batches, offset, func(b Batch, offset int64) int { return cmp.Compare(b.Last, offset) })
-			if i < len(log.Batches) {
-				lives[life{log.Batches[i].Producer, log.Batches[i].ProducerEpoch}] = true
-			}
+		if l, known := h.writer(p, offset); known {
+			lives[l] = true
 		}
 	}
 	return len(lives) == len(offsets)
+}
+
+// writer is whose batch the replicas' files have at an offset.
+func (h *indexed) writer(p place, offset int64) (l life, known bool) {
+	logs := h.at(Replica, p)
+	if len(logs) == 0 {
+		return l, false
+	}
+	batches := logs[0].Batches
+	i, _ := slices.BinarySearchFunc(batches, offset, func(b Batch, offset int64) int { return cmp.Compare(b.Last, offset) })
+	if i == len(batches) {
+		return l, false
+	}
+	return life{batches[i].Producer, batches[i].ProducerEpoch}, true
 }
 
 // sequences (I3): in a log, an idempotent producer's sequence numbers begin with 0 and count on without gap or repetition.
@@ -292,7 +302,7 @@ func pollOrder(h *indexed) []Anomaly {
 	return few("I5", texts)
 }
 
-// sendOrder (I5): what a producer sent later stands later.
+// sendOrder (I5): what a producer sent later stands later, unless it came under another producer epoch: see duplicates.
 func sendOrder(h *indexed) []Anomaly {
 	type writer struct {
 		place
@@ -309,7 +319,7 @@ func sendOrder(h *indexed) []Anomaly {
 	for key, list := range sends {
 		slices.SortFunc(list, func(a, b *Event) int { return cmp.Compare(a.Seq, b.Seq) })
 		for i := 1; i < len(list); i++ {
-			if a, b := list[i-1], list[i]; b.Offset <= a.Offset {
+			if a, b := list[i-1], list[i]; b.Offset <= a.Offset && !h.writtenAnew(key.place, []int64{a.Offset, b.Offset}) {
 				texts = append(texts, fmt.Sprintf("%s: %s sent %q (offset %d) and then %q (offset %d)", key.place, key.client, a.Value, a.Offset, b.Value, b.Offset))
 			}
 		}

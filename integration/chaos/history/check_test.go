@@ -201,6 +201,18 @@ func TestWhatIsAllowed(t *testing.T) {
 			}
 			return events
 		}},
+		{"records that change places under another epoch", Rules{}, func(events []Event) []Event {
+			events = change(Final, 0, func(e *Event) { e.Records = append(e.Records, Record{3, "e"}, Record{4, "d"}) })(events)
+			for n := range 2 {
+				events = change(Replica, n, func(e *Event) {
+					e.Batches = append(slices.Clone(e.Batches), Batch{Base: 3, Last: 3, Epoch: 1, Producer: 6}, Batch{Base: 4, Last: 4, Epoch: 1, Producer: 6, ProducerEpoch: 1})
+				})(events)
+			}
+			d := Event{Kind: Send, From: 60, At: 65, Client: "p2", Topic: "t", Seq: 1, Value: "d", Offset: 4, Outcome: OK, Idempotent: true}
+			e := d
+			e.Seq, e.Value, e.Offset = 2, "e", 3
+			return append(events, d, e)
+		}},
 		{"batches above the high watermark", Rules{}, change(Replica, 1, func(e *Event) {
 			e.Batches = append(slices.Clone(e.Batches), Batch{Base: 3, Last: 3, Epoch: 1, Producer: -1})
 		})},
