@@ -89,12 +89,9 @@ func (l *simLog) put(epoch int32, number uint64) {
 	offset := l.end()
 	before, known := l.chainAt(offset - 1)
 	r := stored{epoch: epoch, number: number, chain: mix(before, epoch, number)}
-	if !known && offset > 0 { // the log begins here: what was before is for others to say
-		r.chain = l.node.world.rules.chainOf(epoch, offset)
-	}
+	r.chain = l.node.world.rules.appended(l, offset, r, known || offset == 0)
 	l.records = append(l.records, r)
 	l.assign(epoch, offset)
-	l.node.world.rules.appended(l, offset, r)
 }
 
 // mix hashes a prefix and its next record (the finalizer of MurmurHash3).

@@ -26,6 +26,8 @@ var faults = []fault{
 		w.reset(func(x *exchange) bool { return x.from == n || x.to == n })
 	}},
 	{"preferred election", 6, func(w *world, _ *node) { w.electPreferred() }},
+	{"reassignment", 4, func(w *world, _ *node) { w.reassign() }},
+	{"log start", 3, (*world).raiseLogStart},
 	{"flush", 8, func(_ *world, n *node) { n.flush() }},
 	{"checkpoint", 6, func(_ *world, n *node) { n.checkpoint() }},
 }
@@ -218,6 +220,29 @@ func (w *world) electPreferred() {
 	if w.tree.preferred == nil {
 		w.tree.preferred = []protocol.TopicPartition{tp0}
 		w.tree.changed(zk.PreferredReplicaElectionPath, zk.WatchData)
+	}
+}
+
+// reassign asks for other replicas as the old tool does: two or three brokers in any order.
+func (w *world) reassign() {
+	if w.tree.reassignments != nil || w.tree.topic == nil {
+		return
+	}
+	var target []int32
+	for _, i := range w.rng.Perm(len(w.nodes))[:w.between(2, 3)] {
+		target = append(target, w.nodes[i].id)
+	}
+	w.say("to be moved to %v", target)
+	w.tree.reassignments = []zk.Reassignment{{TopicPartition: tp0, Replicas: target}}
+	w.tree.changed(zk.ReassignPartitionsPath, zk.WatchData)
+}
+
+// raiseLogStart is retention: each broker's is its own.
+func (w *world) raiseLogStart(n *node) {
+	if l := n.disk.get(tp0); l != nil && n.running && !n.paused && l.hw > l.start {
+		_ = l.IncrementLogStartOffset(w.between(l.start, l.hw))
+		w.say("the log of broker %d begins at %d", n.id, l.start)
+		n.touched()
 	}
 }
 

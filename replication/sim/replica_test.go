@@ -8,6 +8,7 @@ import (
 
 	"gregor/protocol"
 	"gregor/replication"
+	"gregor/zk"
 )
 
 // obey handles a controller's request as broker/*.go do.
@@ -272,6 +273,10 @@ func (n *node) proposeISRs() {
 	if len(proposals) == 0 {
 		return
 	}
+	if n.world.options.isrByLeader {
+		n.writeISR(proposals[0])
+		return
+	}
 	w := n.world
 	again := func(proposals []*replication.ISRProposal) {
 		n.manager.RequeueISRProposals(proposals)
@@ -302,6 +307,37 @@ func (n *node) proposeISRs() {
 }
 
 const alterPartitionVersion = 3
+
+// writeISR is the leader's conditional write of the state znode, and the notification that follows it.
+func (n *node) writeISR(pr *replication.ISRProposal) {
+	w, z := n.world, n.zk
+	n.asking = true
+	later := func(do func()) { w.plan(w.latency(), n, func() { n.asking = false; do(); n.touched() }) }
+	w.in(w.latency(), func() {
+		if !z.alive() {
+			return
+		}
+		now := w.tree.state()
+		next := zk.PartitionState{Leader: n.id, LeaderEpoch: pr.LeaderEpoch, ISR: pr.Brokers(), ControllerEpoch: pr.ControllerEpoch, Version: pr.PartitionEpoch + 1}
+		answer := replication.ISRAnswer{LeaderEpoch: pr.LeaderEpoch, PartitionEpoch: next.Version, ISR: next.ISR}
+		switch {
+		case z.cut || z.session.expired:
+			w.plan(w.between(10, 40), n, func() { later(func() { n.manager.RequeueISRProposals([]*replication.ISRProposal{pr}) }) })
+			return
+		case now.Version == pr.PartitionEpoch || w.options.mutant == noVersionCheck:
+			w.tree.write(tp0, next)
+			w.in(w.between(10, 300), func() {
+				w.tree.changedISRs = append(w.tree.changedISRs, tp0)
+				w.tree.changed(zk.ISRChangeNotificationPath, zk.WatchChildren)
+			})
+		case now.SameLeaderAndISR(next): // the answer to an earlier attempt was lost
+			answer.PartitionEpoch = now.Version
+		default:
+			answer.Code = protocol.InvalidUpdateVersion
+		}
+		later(func() { pr.Apply(answer) })
+	})
+}
 
 // checkISRs is the timer of every half replica.lag.time.max.ms.
 func (n *node) checkISRs() {

@@ -9,7 +9,7 @@ import (
 
 // rules are what must hold in every schedule. They are looked at whenever something changes that they speak of, not only at the end.
 //
-//   - LogMatching: records of the same offset and leader epoch are the same, and so is everything before them.
+//   - LogMatching: records of the same offset and leader epoch are the same, and so is everything before them down to the highest log start.
 //   - StrongIsr: everything below the high watermark of any leader is in the log of every replica of the ISR that ZooKeeper has.
 //   - LeaderCompleteness: who becomes leader has everything that was committed in earlier leader epochs.
 //   - ConsistentRead: what is below any replica's high watermark is what was committed there first, for ever.
@@ -35,36 +35,41 @@ type commit struct {
 }
 
 type matched struct {
-	epoch int32
-	chain uint64
+	epoch  int32
+	number uint64
+	chain  uint64
 }
 
-// appended checks LogMatching.
-func (r *rules) appended(l *simLog, offset int64, rec stored) {
+// appended checks LogMatching, and returns how the log up to the record is to be known. prefix is false when the log begins with it.
+func (r *rules) appended(l *simLog, offset int64, rec stored, prefix bool) (chain uint64) {
 	for int64(len(r.matching)) <= offset {
 		r.matching = append(r.matching, nil)
 	}
 	for _, m := range r.matching[offset] {
-		if m.epoch == rec.epoch {
-			if m.chain != rec.chain {
-				r.world.broken("LogMatching: broker %d has another log up to offset %d of epoch %d than a broker before it", l.node.id, offset, rec.epoch)
-			}
-			return
+		if m.epoch != rec.epoch {
+			continue
 		}
+		switch {
+		case m.chain == rec.chain:
+		case m.number == rec.number && (!prefix || offset <= r.deleted()):
+			// What comes before has been deleted elsewhere, and is about to be deleted here.
+		default:
+			r.world.broken("LogMatching: broker %d has another log up to offset %d of epoch %d than a broker before it", l.node.id, offset, rec.epoch)
+		}
+		return m.chain
 	}
-	r.matching[offset] = append(r.matching[offset], matched{rec.epoch, rec.chain})
+	r.matching[offset] = append(r.matching[offset], matched{rec.epoch, rec.number, rec.chain})
+	return rec.chain
 }
 
-// chainOf is the log up to a record that some replica has; 0 when none has had it.
-func (r *rules) chainOf(epoch int32, offset int64) uint64 {
-	if offset < int64(len(r.matching)) {
-		for _, m := range r.matching[offset] {
-			if m.epoch == epoch {
-				return m.chain
-			}
+// deleted is the highest log start: nobody promises anything about what is below.
+func (r *rules) deleted() (offset int64) {
+	for _, n := range r.world.nodes {
+		if l := n.disk.get(tp0); l != nil {
+			offset = max(offset, l.start)
 		}
 	}
-	return 0
+	return offset
 }
 
 // watermark takes a raised high watermark: a leader's commits records, every other repeats what a leader said.
@@ -102,7 +107,7 @@ func (r *rules) agrees(l *simLog, n int64) bool {
 		return false
 	}
 	chain, ok := l.chainAt(n - 1)
-	return ok && chain == r.committed[n-1].chain
+	return ok && (chain == r.committed[n-1].chain || n <= r.deleted())
 }
 
 // inSync checks StrongIsr of one member of the ISR.
@@ -135,7 +140,7 @@ func (r *rules) held(n *node) {
 		return
 	}
 	now := smallISR{epoch: notLeading, hw: p.Log().HighWatermark()}
-	if leader, epoch := p.Leader(); leader == n.id && len(p.ISR()) < int(r.world.options.log.MinInsyncReplicas) {
+	if leader, epoch := p.Leader(); leader == n.id && len(p.ISR()) < min(int(r.world.options.log.MinInsyncReplicas), len(p.Replicas())) {
 		now.epoch = epoch
 	}
 	if now.epoch != notLeading && now.epoch == n.small.epoch && now.hw > n.small.hw {

@@ -26,6 +26,7 @@ type options struct {
 	mutant       mutant
 	log          storage.LogConfig
 	fetchVersion int16
+	isrByLeader  bool // inter.broker.protocol.version below 2.7-IV2: leaders write the ISR into ZooKeeper
 }
 
 // Phases of a schedule, in simulated milliseconds.
@@ -43,12 +44,13 @@ func newWorld(seed uint64, o options, transcript io.Writer) *world {
 		w.options.fetchVersion = 17
 		if w.oneIn(4) {
 			w.options.fetchVersion = 11 // below KIP-595: followers ask for the ends of epochs
+			w.options.isrByLeader = w.oneIn(2)
 		}
 	}
 	w.rules = rules{world: w, leaders: map[int32]int32{}}
 	w.tree = newTree(w)
-	for id := int32(1); id <= 3; id++ {
-		w.nodes = append(w.nodes, newNode(w, id))
+	for id := range int32(w.between(3, 4)) {
+		w.nodes = append(w.nodes, newNode(w, id+1))
 	}
 	return w
 }
@@ -110,11 +112,13 @@ func (w *world) whole() bool { return w.wrong() == "" }
 // wrong says what is not as it should be.
 func (w *world) wrong() string {
 	st := w.tree.state()
-	if st.Leader < 1 || len(st.ISR) < len(w.nodes) {
-		return fmt.Sprintf("leader %d, ISR %v", st.Leader, st.ISR)
+	replicas, settled := w.tree.replicas()
+	if st.Leader < 1 || len(st.ISR) < len(replicas) || !settled {
+		return fmt.Sprintf("leader %d, ISR %v, replicas %v, settled %v", st.Leader, st.ISR, replicas, settled)
 	}
 	leader := w.node(st.Leader).disk.get(tp0)
-	for _, n := range w.nodes {
+	for _, id := range replicas {
+		n := w.node(id)
 		l := n.disk.get(tp0)
 		if l == nil || leader == nil {
 			return "a broker has no log"
@@ -122,7 +126,7 @@ func (w *world) wrong() string {
 		if l.end() != leader.end() || l.hw != leader.end() {
 			return fmt.Sprintf("broker %d ends at %d with high watermark %d, the leader at %d", n.id, l.end(), l.hw, leader.end())
 		}
-		if len(l.records) > 0 && l.records[len(l.records)-1].chain != leader.records[len(leader.records)-1].chain {
+		if ours, ok := l.chainAt(l.end() - 1); ok && leader.records[len(leader.records)-1].chain != ours {
 			return fmt.Sprintf("broker %d has another log than the leader", n.id)
 		}
 	}

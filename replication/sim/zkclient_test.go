@@ -311,15 +311,52 @@ func (z *zkClient) DeletePreferredReplicaElection(f zk.Fence) error {
 	return z.fenced(f, func() error { z.tree().preferred = nil; return nil })
 }
 
+func (z *zkClient) SetTopic(f zk.Fence, t *zk.Topic) (version int32, err error) {
+	err = z.fenced(f, func() error {
+		now := z.tree().topic
+		if t.Version != -1 && t.Version != now.Version {
+			return zk.ErrBadVersion
+		}
+		next := *t
+		next.Version = now.Version + 1
+		version = next.Version
+		z.tree().topic = &next
+		z.node.world.say("zk: replicas %v, adding %v, removing %v", next.Partitions, next.Adding, next.Removing)
+		z.tree().changed(zk.TopicPath(t.Name), zk.WatchData)
+		return nil
+	})
+	return version, err
+}
+
+func (z *zkClient) Reassignments() (all []zk.Reassignment, err error) {
+	err = z.read(func() { all = slices.Clone(z.tree().reassignments) })
+	return all, err
+}
+
+func (z *zkClient) SetReassignments(f zk.Fence, left []zk.Reassignment) error {
+	return z.fenced(f, func() error {
+		z.tree().reassignments = nil
+		if len(left) > 0 {
+			z.tree().reassignments = slices.Clone(left)
+		}
+		z.tree().changed(zk.ReassignPartitionsPath, zk.WatchData)
+		return nil
+	})
+}
+
+func (z *zkClient) TakeISRChanges(f zk.Fence) (tps []protocol.TopicPartition, err error) {
+	err = z.fenced(f, func() error {
+		tps, z.tree().changedISRs = z.tree().changedISRs, nil
+		return nil
+	})
+	return tps, err
+}
+
 // What no schedule uses is empty and stays so.
 
-func (z *zkClient) CreateFeatures(zk.Fence) error                              { return nil }
-func (z *zkClient) TopicsToBeDeleted() ([]string, error)                       { return nil, nil }
-func (z *zkClient) DeleteTopicDeletions(zk.Fence, []string) error              { return nil }
-func (z *zkClient) DeleteTopic(zk.Fence, string) error                         { return nil }
-func (z *zkClient) SetTopic(_ zk.Fence, t *zk.Topic) (int32, error)            { return t.Version + 1, nil }
-func (z *zkClient) Reassignments() ([]zk.Reassignment, error)                  { return nil, nil }
-func (z *zkClient) SetReassignments(zk.Fence, []zk.Reassignment) error         { return nil }
-func (z *zkClient) TakeISRChanges(zk.Fence) ([]protocol.TopicPartition, error) { return nil, nil }
-func (z *zkClient) TakeLogDirEvents(zk.Fence) ([]int32, error)                 { return nil, nil }
-func (z *zkClient) AllocateProducerIDBlock(int32) (int64, int32, error)        { return 0, 0, zk.ErrClosed }
+func (z *zkClient) CreateFeatures(zk.Fence) error                       { return nil }
+func (z *zkClient) TopicsToBeDeleted() ([]string, error)                { return nil, nil }
+func (z *zkClient) DeleteTopicDeletions(zk.Fence, []string) error       { return nil }
+func (z *zkClient) DeleteTopic(zk.Fence, string) error                  { return nil }
+func (z *zkClient) TakeLogDirEvents(zk.Fence) ([]int32, error)          { return nil, nil }
+func (z *zkClient) AllocateProducerIDBlock(int32) (int64, int32, error) { return 0, 0, zk.ErrClosed }

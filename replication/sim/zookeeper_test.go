@@ -21,6 +21,8 @@ type tree struct {
 	topic           *zk.Topic
 	states          map[protocol.TopicPartition]zk.PartitionState
 	preferred       []protocol.TopicPartition // /admin/preferred_replica_election, nil: not there
+	reassignments   []zk.Reassignment         // /admin/reassign_partitions, nil: not there
+	changedISRs     []protocol.TopicPartition // /isr_change_notification
 }
 
 type registration struct {
@@ -141,6 +143,15 @@ func (t *tree) write(tp protocol.TopicPartition, st zk.PartitionState) {
 	t.states[tp] = st
 	t.world.say("zk: %v leader %d epoch %d isr %v (controller epoch %d, version %d)", tp, st.Leader, st.LeaderEpoch, st.ISR, st.ControllerEpoch, st.Version)
 	t.world.rules.stateWritten(before, st)
+}
+
+// replicas is the assignment; settled says that none of it is on its way.
+func (t *tree) replicas() (replicas []int32, settled bool) {
+	if t.topic == nil {
+		return nil, false
+	}
+	n := tp0.Partition
+	return t.topic.Partitions[n], len(t.topic.Adding[n]) == 0 && len(t.topic.Removing[n]) == 0 && t.reassignments == nil
 }
 
 // state is the partition's, zero before the first election.
