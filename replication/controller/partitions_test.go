@@ -263,3 +263,35 @@ func TestPreferredElectionByZnode(t *testing.T) {
 	c.events.push(autoRebalance{})
 	again.awaitLeader(p, 1)
 }
+
+// TestDeadBrokerLeavesWhatALeaderWrote: a leader of an old inter.broker.protocol.version took a replica into the ISR, and nobody has told the controller yet
+// when the replica's broker dies. An empty partition has no followers that lag, so its leader would never take it out again.
+func TestDeadBrokerLeavesWhatALeaderWrote(t *testing.T) {
+	_, bs, c := three(t)
+	p := tp{Topic: "t"}
+	id, err := bs[0].client.CreateTopic("t", map[int32][]int32{0: {0, 1, 2}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bs[0].awaitLeader(p, 0)
+	if got := c.AlterPartition(t.Context(), alterRequest(bs[0], id, p, 0, 0, []int32{0, 1})).Topics[0].Partitions[0]; got.ErrorCode != 0 {
+		t.Fatalf("%+v", got)
+	}
+	read := func() zk.PartitionState {
+		states, err := bs[0].client.PartitionStates([]tp{p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return states[p]
+	}
+	state := read()
+	state.ISR = []int32{0, 1, 2}
+	if _, err := bs[0].client.UpdateISR(p, state); err != nil {
+		t.Fatal(err)
+	}
+	bs[2].die()
+	eventually(t, "the dead broker to leave the ISR", func() bool { return slices.Equal(read().ISR, []int32{0, 1}) })
+	bs[0].await("the leader to hear of it", func(b *fakeBroker) bool {
+		return slices.Equal(b.leading[p].ISR, []int32{0, 1}) && b.leading[p].LeaderEpoch == 1
+	})
+}

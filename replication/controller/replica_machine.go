@@ -104,8 +104,18 @@ func (c *Controller) takeOffline(b *batch, rs []replica) error {
 	return nil
 }
 
-// removeFromISR writes the states of partitions without a replica, and returns those whose leadership is now known.
+// removeFromISR writes the states of partitions without a replica, and returns those whose leadership is now known. A replica that is not in the ISR as it is
+// known may be by now: leaders below inter.broker.protocol.version 2.7-IV2 write it themselves, and tell of it seconds later.
 func (c *Controller) removeFromISR(broker int32, ps []*partition) (known []*partition, err error) {
+	var unsure []protocol.TopicPartition
+	for _, p := range ps {
+		if !slices.Contains(p.leadership.ISR, broker) {
+			unsure = append(unsure, p.tp)
+		}
+	}
+	if err := c.readLeadership(unsure); err != nil {
+		return nil, err
+	}
 	failed := map[*partition]error{}
 	for len(ps) > 0 {
 		states := map[protocol.TopicPartition]zk.PartitionState{}
