@@ -255,6 +255,16 @@ func (c *chase) offsets(req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse 
 // fetch answers a fetch as a leader does, and returns what the follower reads off the wire.
 func (c *chase) fetch(req *kmsg.FetchRequest) *protocol.FetchResponse {
 	c.t.Helper()
+	resp := new(protocol.FetchResponse)
+	if err := resp.Decode(req.Version, 7, c.fetchFrame(req, 7)[4:]); err != nil {
+		c.t.Fatal(err)
+	}
+	return resp
+}
+
+// fetchFrame is the leader's answer on the wire.
+func (c *chase) fetchFrame(req *kmsg.FetchRequest, correlationID int32) []byte {
+	c.t.Helper()
 	s := &c.session
 	full := req.SessionEpoch == 0
 	if full {
@@ -293,11 +303,11 @@ func (c *chase) fetch(req *kmsg.FetchRequest) *protocol.FetchResponse {
 	if forgotten > 0 {
 		c.note("forget %d", forgotten)
 	}
-	return c.frame(req, full)
+	return c.encode(protocol.RequestHeader{Key: 1, Version: req.Version, CorrelationID: correlationID}, c.collect(full))
 }
 
-// frame writes the answer and reads it again.
-func (c *chase) frame(req *kmsg.FetchRequest, full bool) *protocol.FetchResponse {
+// collect is what a fetch finds.
+func (c *chase) collect(full bool) []protocol.FetchedPartition {
 	c.t.Helper()
 	var parts []protocol.FetchedPartition
 	c.session.news = 0
@@ -320,7 +330,10 @@ func (c *chase) frame(req *kmsg.FetchRequest, full bool) *protocol.FetchResponse
 		c.session.told[tp] = now
 		parts = append(parts, got)
 	}
-	h := protocol.RequestHeader{Key: 1, Version: req.Version, CorrelationID: 7}
+	return parts
+}
+
+func (c *chase) encode(h protocol.RequestHeader, parts []protocol.FetchedPartition) []byte {
 	topics := min(len(parts), 1)
 	buf := protocol.AppendFetchResponseHeader(nil, h, 0, noCode, c.session.id, topics)
 	if topics > 0 {
@@ -338,11 +351,8 @@ func (c *chase) frame(req *kmsg.FetchRequest, full bool) *protocol.FetchResponse
 		buf = protocol.AppendFetchTopicEnd(buf, h.Version)
 	}
 	buf = protocol.AppendFetchResponseEnd(buf, h.Version, nil)
-	resp := new(protocol.FetchResponse)
-	if err := resp.Decode(h.Version, 7, buf[4:]); err != nil {
-		c.t.Fatal(err)
-	}
-	return resp
+	protocol.PatchFetchFrameSize(buf, 0)
+	return buf
 }
 
 // read is what the leader has for one partition.

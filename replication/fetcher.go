@@ -47,15 +47,23 @@ type Fetcher struct {
 
 	mu struct {
 		sync.Mutex
-		entries map[protocol.TopicPartition]*following
-		list    []*following              // the entries in the order they came, and some that have left
-		touched []protocol.TopicPartition // whose place in the session has to be looked at
-		delayed []*following              // retryAt is set
-		unready []*following              // phase is not fetching
-		retryAt time.Time                 // nothing is sent before; zero: at any time
-		session session
-		serial  int64 // of the last request for epochs or offsets
+		entries  map[protocol.TopicPartition]*following
+		list     []*following // the entries in the order they came, and some that have left
+		touched  []touched    // whose place in the session has to be looked at
+		delayed  []*following // retryAt is set
+		unready  []*following // phase is not fetching
+		nameless int          // entries whose topic has no id
+		retryAt  time.Time    // nothing is sent before; zero: at any time
+		retry    bool         // Retry was called since the last Next
+		session  session
+		serial   int64 // of the last request for epochs or offsets
 	}
+}
+
+// touched names a partition that has changed, has come or has left.
+type touched struct {
+	tp protocol.TopicPartition
+	id protocol.TopicID
 }
 
 // phase says what a followed partition needs next.
@@ -89,7 +97,7 @@ type following struct {
 func newFetcher(cfg *FollowConfig, me, leader int32, id int, epoch func() int64, log *slog.Logger) *Fetcher {
 	f := &Fetcher{cfg: cfg, me: me, epoch: epoch, leader: leader, id: id, log: log, changed: make(chan struct{}, 1)}
 	f.mu.entries = make(map[protocol.TopicPartition]*following)
-	f.mu.session.init()
+	f.mu.session.clear()
 	return f
 }
 
@@ -129,6 +137,9 @@ func (f *Fetcher) add(p *Partition, leaderEpoch int32) {
 	}
 	f.mu.entries[e.tp] = e
 	f.mu.list = append(f.mu.list, e)
+	if e.id.IsZero() {
+		f.mu.nameless++
+	}
 	f.touch(e)
 	f.wake()
 }
@@ -153,6 +164,9 @@ func (f *Fetcher) idle() bool {
 // drop takes an entry out of everything. The caller holds the lock, as in everything below.
 func (f *Fetcher) drop(e *following) {
 	delete(f.mu.entries, e.tp)
+	if e.id.IsZero() {
+		f.mu.nameless--
+	}
 	e.phase = unfollowable
 	f.touch(e)
 	if len(f.mu.list) > 16 && len(f.mu.list) > 2*len(f.mu.entries) {
@@ -166,7 +180,7 @@ func (f *Fetcher) fail(e *following, why string) {
 	f.log.Warn(f.prefix() + fmt.Sprintf("Partition %v marked as failed: %s", e.tp, why))
 }
 
-func (f *Fetcher) touch(e *following) { f.mu.touched = append(f.mu.touched, e.tp) }
+func (f *Fetcher) touch(e *following) { f.mu.touched = append(f.mu.touched, touched{e.tp, e.id}) }
 
 // enter moves an entry on to another phase.
 func (f *Fetcher) enter(e *following, next phase) {
@@ -209,6 +223,7 @@ type Step struct {
 func (f *Fetcher) Next(now time.Time) Step {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.mu.retry = false
 	until := f.endDelays(now)
 	if now.Before(f.mu.retryAt) {
 		return Step{Kind: Idle, Until: f.mu.retryAt}
@@ -258,14 +273,16 @@ func (f *Fetcher) Failed(now time.Time) {
 
 func (f *Fetcher) failed(now time.Time) {
 	f.mu.session.restart()
-	f.mu.retryAt = now.Add(f.cfg.Backoff)
 	f.mu.serial++
+	if !f.mu.retry {
+		f.mu.retryAt = now.Add(f.cfg.Backoff)
+	}
 }
 
-// Retry ends the wait that Failed began: the leader may be reached now.
+// Retry ends the wait that Failed began, or the one that a request under way would begin with: the leader may be reached now.
 func (f *Fetcher) Retry() {
 	f.mu.Lock()
-	f.mu.retryAt = time.Time{}
+	f.mu.retryAt, f.mu.retry = time.Time{}, true
 	f.mu.Unlock()
 	f.wake()
 }

@@ -15,10 +15,15 @@ type session struct {
 	epoch int32 // of the next request; 0 asks for a new session in place of id
 	byID  bool  // topics go by id (Fetch 13 and later)
 
-	topics map[string]*sessionTopic
-	names  map[protocol.TopicID]*sessionTopic // the same, where byID
-	size   int                                // partitions
-	req    kmsg.FetchRequest                  // reused
+	topics map[topicKey]*sessionTopic
+	size   int               // partitions
+	req    kmsg.FetchRequest // reused
+}
+
+// topicKey is how an answer names a topic: by id, or by name.
+type topicKey struct {
+	name string
+	id   protocol.TopicID
 }
 
 type sessionTopic struct {
@@ -34,12 +39,16 @@ type fetchAsk struct {
 	leaderEpoch, lastEpoch int32
 }
 
-func (s *session) init() { s.clear() }
-
 func (s *session) clear() {
-	s.topics = make(map[string]*sessionTopic)
-	s.names = make(map[protocol.TopicID]*sessionTopic)
+	s.topics = make(map[topicKey]*sessionTopic)
 	s.size = 0
+}
+
+func (s *session) key(name string, id protocol.TopicID) topicKey {
+	if s.byID {
+		return topicKey{id: id}
+	}
+	return topicKey{name: name}
 }
 
 // restart makes the next request name everything, and close the session there was.
@@ -64,65 +73,51 @@ func (s *session) continued(id int32) {
 
 // find returns what was asked of a partition that an answer names, nil when nothing was.
 func (s *session) find(p *protocol.FetchedPartition) *fetchAsk {
-	var t *sessionTopic
-	if s.byID {
-		t = s.names[p.TopicID]
-	} else {
-		t = s.topics[p.Topic]
-	}
-	if t == nil {
-		return nil
-	}
-	return t.partitions[p.Partition]
+	return s.get(topicKey{p.Topic, p.TopicID}, p.Partition)
 }
 
-func (s *session) get(tp protocol.TopicPartition) *fetchAsk {
-	if t := s.topics[tp.Topic]; t != nil {
-		return t.partitions[tp.Partition]
+func (s *session) get(key topicKey, partition int32) *fetchAsk {
+	if t := s.topics[key]; t != nil {
+		return t.partitions[partition]
 	}
 	return nil
 }
 
-// put files what is asked of a partition, and reports false when the session knows another topic of that name.
-func (s *session) put(id protocol.TopicID, ask fetchAsk) bool {
-	t := s.topics[ask.tp.Topic]
+// put files what is asked of a partition.
+func (s *session) put(id protocol.TopicID, ask fetchAsk) {
+	key := s.key(ask.tp.Topic, id)
+	t := s.topics[key]
 	if t == nil {
 		t = &sessionTopic{name: ask.tp.Topic, id: id, partitions: make(map[int32]*fetchAsk)}
-		s.topics[t.name], s.names[id] = t, t
-	}
-	if t.id != id {
-		return false
+		s.topics[key] = t
 	}
 	if known := t.partitions[ask.tp.Partition]; known != nil {
 		*known = ask
-		return true
+		return
 	}
 	t.partitions[ask.tp.Partition] = &ask
 	s.size++
-	return true
 }
 
-func (s *session) forget(tp protocol.TopicPartition) {
-	t := s.topics[tp.Topic]
-	id := t.id
-	delete(t.partitions, tp.Partition)
+func (s *session) forget(key topicKey, partition int32) {
+	t := s.topics[key]
+	delete(t.partitions, partition)
 	s.size--
 	forgotten := &s.req.ForgottenTopics
-	if n := len(*forgotten); n == 0 || (*forgotten)[n-1].Topic != tp.Topic {
-		*forgotten = append(*forgotten, kmsg.FetchRequestForgottenTopic{Topic: t.name, TopicID: id})
+	if n := len(*forgotten); n == 0 || (*forgotten)[n-1].Topic != t.name || (*forgotten)[n-1].TopicID != t.id {
+		*forgotten = append(*forgotten, kmsg.FetchRequestForgottenTopic{Topic: t.name, TopicID: t.id})
 	}
 	last := &(*forgotten)[len(*forgotten)-1]
-	last.Partitions = append(last.Partitions, tp.Partition)
+	last.Partitions = append(last.Partitions, partition)
 	if len(t.partitions) == 0 {
-		delete(s.topics, t.name)
-		delete(s.names, id)
+		delete(s.topics, key)
 	}
 }
 
 // send adds a partition to the request.
 func (s *session) send(id protocol.TopicID, ask *fetchAsk, maxBytes int32) {
 	topics := &s.req.Topics
-	if n := len(*topics); n == 0 || (*topics)[n-1].Topic != ask.tp.Topic {
+	if n := len(*topics); n == 0 || (*topics)[n-1].Topic != ask.tp.Topic || (*topics)[n-1].TopicID != id {
 		if cap(*topics) > n {
 			*topics = (*topics)[:n+1] // with the partitions' memory of an earlier request
 		} else {
@@ -141,11 +136,16 @@ func (s *session) send(id protocol.TopicID, ask *fetchAsk, maxBytes int32) {
 // buildFetch makes the next fetch request; nil when there is nothing to fetch.
 func (f *Fetcher) buildFetch() *kmsg.FetchRequest {
 	s := &f.mu.session
-	if s.epoch != 0 && !f.buildIncremental() {
-		s.restart() // a topic was made anew, or has or lacks an id where the others do not
+	byID := f.cfg.FetchVersion >= 13 && f.mu.nameless == 0
+	if byID != s.byID {
+		s.restart()
 	}
+	s.req.Topics, s.req.ForgottenTopics = s.req.Topics[:0], s.req.ForgottenTopics[:0]
 	if s.epoch == 0 {
+		s.byID = byID
 		f.buildFull()
+	} else {
+		f.buildIncremental()
 	}
 	f.mu.touched = f.mu.touched[:0]
 	if s.size == 0 && len(s.req.ForgottenTopics) == 0 {
@@ -182,13 +182,6 @@ func (f *Fetcher) ask(e *following) (fetchAsk, bool) {
 func (f *Fetcher) buildFull() {
 	s := &f.mu.session
 	s.clear()
-	s.req.Topics, s.req.ForgottenTopics = s.req.Topics[:0], s.req.ForgottenTopics[:0]
-	s.byID = f.cfg.FetchVersion >= 13
-	for _, e := range f.mu.list {
-		if _, ok := f.ask(e); ok && e.id.IsZero() {
-			s.byID = false
-		}
-	}
 	for _, e := range f.mu.list {
 		if a, ok := f.ask(e); ok {
 			s.put(e.id, a)
@@ -197,22 +190,22 @@ func (f *Fetcher) buildFull() {
 	}
 }
 
-// buildIncremental names what has changed since the last request. It reports false when the session cannot go on.
-func (f *Fetcher) buildIncremental() bool {
+// buildIncremental names what has changed since the last request.
+func (f *Fetcher) buildIncremental() {
 	s := &f.mu.session
-	s.req.Topics, s.req.ForgottenTopics = s.req.Topics[:0], s.req.ForgottenTopics[:0]
-	for _, tp := range f.mu.touched {
-		e, known := f.mu.entries[tp], s.get(tp)
-		a, ok := f.ask(e)
-		switch {
-		case !ok && known != nil:
-			s.forget(tp)
-		case !ok || known != nil && *known == a && s.topics[tp.Topic].id == e.id:
-		case e.id.IsZero() == s.byID && f.cfg.FetchVersion >= 13, !s.put(e.id, a):
-			return false
-		default:
+	for _, t := range f.mu.touched {
+		key := s.key(t.tp.Topic, t.id)
+		known := s.get(key, t.tp.Partition)
+		e := f.mu.entries[t.tp]
+		if e != nil && s.key(t.tp.Topic, e.id) != key {
+			e = nil // of a topic that was made anew under the name
+		}
+		switch a, ok := f.ask(e); {
+		case ok && (known == nil || *known != a):
+			s.put(e.id, a)
 			s.send(e.id, &a, f.cfg.MaxBytes)
+		case !ok && known != nil:
+			s.forget(key, t.tp.Partition)
 		}
 	}
-	return true
 }

@@ -126,6 +126,10 @@ func (m *Manager) sameOrOlderEpoch(p *Partition, id protocol.TopicID, s *kmsg.Le
 		if err := p.log.SetTopicID(id); err != nil {
 			return protocol.KafkaStorageError
 		}
+		if s := p.snapshot(); s.leader >= 0 && s.leader != m.cfg.BrokerID {
+			m.fetchers.remove(p.tp)
+			m.fetchers.add(p, s.leader, s.leaderEpoch) // by its id from now on
+		}
 		return protocol.None
 	case id.IsZero() && !known.IsZero() && s.Leader != m.cfg.BrokerID:
 		return protocol.None
