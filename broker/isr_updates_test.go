@@ -178,6 +178,7 @@ func TestFetchFromNearestReplica(t *testing.T) {
 	} {
 		req := fetchPartitions("t", 1)
 		req.Version, req.Rack, req.ReplicaID = tc.version, tc.rack, tc.replica
+		req.MaxWaitMillis = 2 * int32(patience.Milliseconds()) // nobody waits: not who is sent elsewhere either
 		p := ask[*kmsg.FetchResponse](d.brokers[tc.broker].dial(), req).Topics[0].Partitions[0]
 		if p.PreferredReadReplica != tc.preferred || protocol.ErrorCode(p.ErrorCode) != tc.code || len(recordValues(t, p.RecordBatches)) != tc.records {
 			t.Errorf("%s: %v, preferred %d, %d bytes; want %v, %d, %d records", tc.name, protocol.ErrorCode(p.ErrorCode), p.PreferredReadReplica, len(p.RecordBatches), tc.code, tc.preferred, tc.records)
