@@ -15,6 +15,10 @@ func (c *Controller) reassignTo(p *partition, next assignment) error {
 	if err := c.updateReassignment(p, next); err != nil {
 		return err
 	}
+	// The ISR as it is in ZooKeeper decides: a leader below inter.broker.protocol.version 2.7-IV2 writes it itself, and tells of it seconds later.
+	if err := c.readLeadership([]protocol.TopicPartition{p.tp}); err != nil {
+		return err
+	}
 	if !c.reassignmentComplete(p) {
 		if err := c.raiseLeaderEpoch(p); err != nil {
 			return err
@@ -56,8 +60,14 @@ func (c *Controller) finishReassignment(p *partition, done assignment) error {
 		return err
 	}
 	p.assignment = assignment{replicas: done.target()}
-	if err := c.moveLeaderIntoTarget(p); err != nil {
+	led, err := c.moveLeaderIntoTarget(p)
+	if err != nil {
 		return err
+	}
+	if !led {
+		// The target is not in sync any more, or not alive: whoever has the records stays, until the ISR changes again or a broker comes.
+		p.assignment = done
+		return nil
 	}
 	if err := c.removeReplicas(p, done.removing); err != nil {
 		return err
@@ -66,7 +76,7 @@ func (c *Controller) finishReassignment(p *partition, done assignment) error {
 		return err
 	}
 	delete(c.cluster.reassigning, p.tp)
-	err := c.dropFromZNode(func(r zk.Reassignment) bool {
+	err = c.dropFromZNode(func(r zk.Reassignment) bool {
 		return r.TopicPartition == p.tp && slices.Equal(r.Replicas, p.assignment.replicas)
 	})
 	if err != nil {
@@ -81,17 +91,17 @@ func (c *Controller) finishReassignment(p *partition, done assignment) error {
 }
 
 // moveLeaderIntoTarget elects a leader among the target if the current one leaves or is dead; otherwise the leader stays
-// and learns of the new replica set in a new epoch.
-func (c *Controller) moveLeaderIntoTarget(p *partition) error {
+// and learns of the new replica set in a new epoch. led is false when no replica of the target may lead.
+func (c *Controller) moveLeaderIntoTarget(p *partition) (led bool, err error) {
 	if p.leadership == nil {
-		return nil
+		return true, nil
 	}
 	leader := p.leadership.Leader
 	if slices.Contains(p.assignment.replicas, leader) && c.cluster.isReplicaOnline(leader, p.tp) {
-		return c.raiseLeaderEpoch(p)
+		return true, c.raiseLeaderEpoch(p)
 	}
-	_, err := c.movePartitions([]*partition{p}, onlinePartition, electReassign)
-	return err
+	failed, err := c.movePartitions([]*partition{p}, onlinePartition, electReassign)
+	return failed[p] == nil, err
 }
 
 // raiseLeaderEpoch bumps the leader epoch in ZooKeeper, so that brokers take the LeaderAndIsr with the new replica set.
