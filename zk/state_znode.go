@@ -15,6 +15,7 @@ type PartitionState struct {
 	ControllerEpoch int32 // of the controller that wrote it
 	Recovery        int8  // leader recovery state: 0 recovered, 1 recovering after an unclean election (KIP-704)
 	Version         int32 // dataVersion of the znode, which is the partition epoch on the wire
+	Modified        int64 // mzxid of the znode when it was read; 0 in a state that was made here
 }
 
 // SameLeaderAndISR compares what a leader may change: not the epochs of znode and controller.

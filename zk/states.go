@@ -30,6 +30,7 @@ func (c *Client) PartitionStates(tps []protocol.TopicPartition) (map[protocol.To
 			c.log.Error("Ignoring a partition state that cannot be read", "error", err)
 			return nil
 		}
+		st.Modified = stat.Mzxid
 		found[i] = &st
 		return nil
 	})

@@ -16,18 +16,21 @@ func (c *Controller) failover() error {
 	c.cluster = newCluster()
 	c.links = map[int32]Link{}
 	c.watches = map[string]func(){}
+	var reborn []zk.Broker
 	steps := []func() error{
 		func() error { return c.zk.CreateFeatures(c.fence) },
 		c.watchTree,
 		c.dropNotifications,
 		c.loadBrokers,
 		c.loadTopics,
+		func() error { reborn = c.setAsideReborn(); return nil },
 		c.loadDeletions,
 		c.tellBrokers,
 		c.startReplicas,
 		c.startPartitions,
 		c.resumeReassignments,
 		c.resumeDeletions,
+		func() error { return c.welcomeBrokers(reborn) },
 		func() error { return (preferredElectionRequested{}).process(c) },
 	}
 	for _, step := range steps {
