@@ -37,6 +37,7 @@ func (n *node) obey(r kmsg.Request) kmsg.Response {
 // parkedFetch is a fetch that waits for records.
 type parkedFetch struct {
 	ask    replication.Ask
+	topic  string // below Fetch version 13
 	id     protocol.TopicID
 	answer func(any)
 	over   bool
@@ -49,11 +50,14 @@ func (n *node) serveFetch(r *kmsg.FetchRequest, answer func(any)) {
 		return
 	}
 	p := &r.Topics[0].Partitions[0]
-	f := &parkedFetch{id: r.Topics[0].TopicID, answer: answer, ask: replication.Ask{
+	f := &parkedFetch{answer: answer, ask: replication.Ask{
 		Offset: p.FetchOffset, CurrentLeaderEpoch: p.CurrentLeaderEpoch, LastFetchedEpoch: p.LastFetchedEpoch,
 		Isolation: replication.LogEnd, MaxBytes: maxFetchBytes, MinOneBatch: true,
 		Follower: &replication.FollowerFetch{ID: r.ReplicaState.ID, BrokerEpoch: r.ReplicaState.Epoch, LogStartOffset: p.LogStartOffset},
 	}}
+	if f.id = r.Topics[0].TopicID; r.Version < 13 {
+		f.topic, f.id = tp0.Topic, protocol.TopicID{}
+	}
 	if r.Version < 15 {
 		f.ask.Follower.ID, f.ask.Follower.BrokerEpoch = r.ReplicaID, -1
 	}
@@ -81,7 +85,7 @@ func (n *node) look(f *parkedFetch, last bool) {
 	if f.over {
 		return
 	}
-	got := protocol.FetchedPartition{Topic: tp0.Topic, TopicID: f.id, Partition: tp0.Partition, HighWatermark: -1, LogStartOffset: -1,
+	got := protocol.FetchedPartition{Topic: f.topic, TopicID: f.id, Partition: tp0.Partition, HighWatermark: -1, LogStartOffset: -1,
 		DivergingEpoch: protocol.EpochEndOffset{Epoch: -1, EndOffset: -1}}
 	p, code := n.manager.Partition(tp0)
 	if code == protocol.None {

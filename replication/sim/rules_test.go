@@ -58,7 +58,7 @@ func (r *rules) appended(l *simLog, offset int64, rec stored, prefix bool) (chai
 		}
 		return m.chain
 	}
-	r.matching[offset] = append(r.matching[offset], matched{rec.epoch, rec.number, rec.chain})
+	r.matching[offset] = append(r.matching[offset], matched(rec))
 	return rec.chain
 }
 
