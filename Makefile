@@ -1,4 +1,4 @@
-# gregor's build. Everything runs from a fresh clone with Go; `run` and `test` also need Java 17 and Maven, the client tests
+# gregor's build. Everything runs from a fresh clone with Go; `run`, `cluster` and `test` also need Java 17 and Maven, the client tests
 # a C compiler, Python 3 and Node. Nothing here stops a process that it did not start.
 
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -6,8 +6,12 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME    ?= 20s
 SCHEDULES   ?= 100000
 MODULES     := . integration
+COUNT       ?= 20
+FAULTS      ?=
+SEED        ?= $(shell date +%s)
+CHAOS_KEEP  ?= $(CURDIR)/chaos-histories
 
-.PHONY: build run test unit sim integration bench lint fuzz clean
+.PHONY: build run cluster test unit sim integration bench chaos lint fuzz clean
 
 ## build: the static binary bin/gregor
 build:
@@ -16,6 +20,10 @@ build:
 ## run: a real ZooKeeper and one broker on 127.0.0.1:9092, data under data/, until Ctrl-C
 run: build
 	cd integration && go run ./cmd/sandbox -gregor ../bin/gregor -data ../data
+
+## cluster: a real ZooKeeper and three brokers on 127.0.0.1:9092, 9093 and 9094, data under data/cluster/, until Ctrl-C
+cluster: build
+	cd integration && go run ./cmd/sandbox -gregor ../bin/gregor -data ../data/cluster -brokers 3
 
 ## test: all of it, as .ci/run does
 test: lint unit sim integration
@@ -32,6 +40,11 @@ sim:
 ## integration: from outside, with stock Kafka tools, brokers and clients
 integration: build
 	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -timeout 35m ./...
+
+## chaos: COUNT rounds of every fault, or of FAULTS (F1,F4,...), on three gregor brokers; histories with an anomaly stay in CHAOS_KEEP. Needs root
+chaos: build
+	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -count=1 -v -timeout 24h ./chaos \
+		-chaos.count=$(COUNT) -chaos.faults=$(FAULTS) -chaos.seed=$(SEED) -chaos.keep=$(CHAOS_KEEP)
 
 ## lint: formatting, go vet, staticcheck, in both modules
 lint:
