@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // mixedSettings: everything has three replicas, two of which must have a record before it is acknowledged.
-var mixedSettings = []string{"min.insync.replicas=2", "offsets.topic.num.partitions=3", "replica.lag.time.max.ms=4000", "group.min.session.timeout.ms=1000"}
+var mixedSettings = []string{"min.insync.replicas=2", "offsets.topic.num.partitions=3", "replica.lag.time.max.ms=10000", "group.min.session.timeout.ms=1000"}
 
 // TestMixed has gregor and Apache Kafka in one cluster, one to two and two to one, with the controller on either side, and stops and kills every broker in turn
 // under traffic. In the end the replicas are the same to the byte.
@@ -28,14 +29,30 @@ func TestMixed(t *testing.T) {
 			tr := startTraffic(t, c, "mixed", 3)
 			tr.ackedMore()
 			t.Run("stopped in turn, controller 1", func(t *testing.T) { inTurn(t, c, tr, 1, (*harness.Broker).Stop) })
-			t.Run("killed in turn, controller 2", func(t *testing.T) { inTurn(t, c, tr, 2, (*harness.Broker).Kill) })
+			t.Run("killed in turn, controller 2", func(t *testing.T) { inTurn(t, c, tr, 2, killed(c)) })
 			if gregors := c.Of(subject); len(gregors) == 2 {
 				t.Run("drained of Apache Kafka and back", func(t *testing.T) { drain(t, c, tr, gregors) })
+			} else {
+				t.Run("ZooKeeper is away", func(t *testing.T) { zooKeeperAway(t, c, tr, 10*time.Second) })
 			}
 			tr.finish()
 			compare(t, c)
 			c.VerifyReplicas("mixed")
 		})
+	}
+}
+
+// killed is the end by kill -9: noticed when the session ends, the first time; at once, the other times.
+func killed(c *harness.Cluster) func(*harness.Broker) {
+	first := true
+	return func(b *harness.Broker) {
+		if first {
+			b.Kill()
+			b.AwaitUnregistered()
+			first = false
+			return
+		}
+		vanish(c, b.ID())
 	}
 }
 
@@ -52,6 +69,23 @@ func inTurn(t *testing.T, c *harness.Cluster, tr *traffic, controller int32, end
 		c.AwaitAgreement()
 		tr.ackedMore()
 	}
+}
+
+// zooKeeperAway: for longer than a session lasts nobody hears of ZooKeeper. Leaders go on serving; when it is back everybody comes together again.
+func zooKeeperAway(t *testing.T, c *harness.Cluster, tr *traffic, long time.Duration) {
+	c.In(t)
+	zk := harness.SharedZooKeeper(t)
+	zk.Pause(t)
+	back := time.Now().Add(long)
+	for time.Now().Before(back) {
+		tr.ackedMore()
+		time.Sleep(100 * time.Millisecond)
+	}
+	zk.Resume(t)
+	c.AwaitController()
+	c.AwaitFullISR()
+	c.AwaitAgreement()
+	tr.ackedMore()
 }
 
 // preferAgain elects the preferred leaders of all partitions.

@@ -224,7 +224,7 @@ func reassignsByZNode(t *testing.T, c *harness.Cluster) {
 	release := throttle(t, c, "znode-a", "znode-b")
 	c.Tree.Create(path, `{"version":1,"partitions":[{"topic":"znode-a","partition":0,"replicas":[3]},`+
 		`{"topic":"znode-b","partition":0,"replicas":[3]},{"topic":"no such","partition":0,"replicas":[3]}]}`)
-	harness.Eventually(t, 10*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if data, _ := c.Tree.Get(path); strings.Contains(data, "no such") {
 			return fmt.Errorf("%s: %s", path, data)
 		}
@@ -240,7 +240,7 @@ func reassignsByZNode(t *testing.T, c *harness.Cluster) {
 	release()
 	awaitAssignment(t, c, "znode-a", 3)
 	awaitAssignment(t, c, "znode-b", 2, 3)
-	harness.Eventually(t, 10*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if c.Tree.Exists(path) {
 			return errors.New(path + " still stands")
 		}
@@ -266,7 +266,7 @@ func grows(t *testing.T, c *harness.Cluster) {
 	if s := c.AwaitISR("grows", 3, 2, 3); s.Leader != 3 {
 		t.Errorf("the new partition: %+v", s)
 	}
-	harness.Eventually(t, 10*time.Second, func() error {
+	harness.Eventually(t, time.Minute, func() error {
 		if after, _ := c.Topic("grows"); after.ID != before.ID {
 			return fmt.Errorf("the topic's id was %q and is %q", before.ID, after.ID)
 		}
@@ -288,6 +288,7 @@ func deletes(t *testing.T, c *harness.Cluster) {
 	vanish(c, 3)
 	c.AwaitISR("deleted-dead", 0, 2)
 	adm, ctx := admin(t, c)
+	adm.SetTimeoutMillis(500)
 	answers, err := adm.DeleteTopics(ctx, "deleted-dead", "deleted-moving")
 	done(t, err)
 	for _, answer := range answers {

@@ -104,7 +104,7 @@ func (tr *traffic) consume(ctx context.Context, client *kgo.Client) {
 func (tr *traffic) ackedMore() {
 	tr.t.Helper()
 	before := tr.counts()
-	harness.Eventually(tr.t, 45*time.Second, func() error {
+	harness.Eventually(tr.t, 90*time.Second, func() error {
 		now := tr.counts()
 		for p, n := range before {
 			if now[p] < n+20 {
@@ -173,7 +173,7 @@ func (tr *traffic) groupCatchesUp() {
 		}
 	}
 	tr.mu.Unlock()
-	harness.Eventually(tr.t, time.Minute, func() error {
+	harness.Eventually(tr.t, 2*time.Minute, func() error {
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
 		for p, values := range want {
@@ -191,10 +191,10 @@ func (tr *traffic) groupCatchesUp() {
 	})
 }
 
-// admin is an admin client with a deadline.
+// admin is an admin client with a deadline for all that a part does with it.
 func admin(t *testing.T, c *harness.Cluster) (*kadm.Client, context.Context) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return kadm.NewClient(c.Client()), ctx
 }

@@ -203,7 +203,7 @@ func (c *Cluster) MoveController(to int32) {
 		}
 	}
 	c.Tree.Delete("/controller")
-	Eventually(c.t, 10*time.Second, func() error {
+	Eventually(c.t, 30*time.Second, func() error {
 		if id := c.Controller(); id != to {
 			return fmt.Errorf("the controller is %d, not %d", id, to)
 		}

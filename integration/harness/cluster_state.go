@@ -48,7 +48,7 @@ func (c *Cluster) Controller() int32 {
 func (c *Cluster) AwaitController(not ...int32) int32 {
 	c.t.Helper()
 	id := int32(-1)
-	Eventually(c.t, 30*time.Second, func() error {
+	Eventually(c.t, time.Minute, func() error {
 		if id = c.Controller(); id < 0 || slices.Contains(not, id) {
 			return fmt.Errorf("the controller is %d", id)
 		}
@@ -75,7 +75,7 @@ func (c *Cluster) Topic(topic string) (s TopicState, ok bool) {
 func (c *Cluster) AwaitState(topic string, partition int32, want func(PartitionState) error) PartitionState {
 	c.t.Helper()
 	var last PartitionState
-	Eventually(c.t, 45*time.Second, func() error {
+	Eventually(c.t, 90*time.Second, func() error {
 		s, ok := c.State(topic, partition)
 		if !ok {
 			return fmt.Errorf("%s-%d has no state", topic, partition)
@@ -115,7 +115,7 @@ func (c *Cluster) AwaitISR(topic string, partition int32, isr ...int32) Partitio
 // AwaitFullISR waits until every replica of every partition of these topics, or of all topics, is in sync.
 func (c *Cluster) AwaitFullISR(topics ...string) {
 	c.t.Helper()
-	Eventually(c.t, time.Minute, func() error {
+	Eventually(c.t, 2*time.Minute, func() error {
 		names := topics
 		if len(names) == 0 {
 			names = c.Tree.Children("/brokers/topics")
@@ -149,7 +149,7 @@ func (c *Cluster) AwaitAgreement() {
 		clients[b.ID()] = b.Client()
 		defer clients[b.ID()].Close()
 	}
-	Eventually(c.t, 30*time.Second, func() error {
+	Eventually(c.t, time.Minute, func() error {
 		want := c.inZooKeeper()
 		for id, client := range clients {
 			got, err := c.Broker(id).metadata(client)
@@ -218,7 +218,7 @@ func (b *Broker) metadata(client *kgo.Client) (map[string]string, error) {
 // read decodes a znode; false when there is none.
 func (tree *Tree) read(path string, into any, version *int32) bool {
 	tree.t.Helper()
-	data, stat, err := tree.conn.Get(tree.chroot + path)
+	data, stat, err := tree.get(path)
 	if errors.Is(err, errNoNode) {
 		return false
 	}

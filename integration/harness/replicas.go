@@ -153,7 +153,7 @@ func (c *Cluster) VerifyReplicas(topics string) {
 	c.t.Helper()
 	verification := StartTool(c.t, ApacheVersion, "replica-verification", "--broker-list", c.Addrs()[0], "--topics-include", topics, "--report-interval-ms", "1000")
 	defer verification.Kill()
-	Eventually(c.t, 45*time.Second, func() error {
+	Eventually(c.t, 90*time.Second, func() error {
 		if err := verification.TryOutput(`max lag is`, time.Second); err != nil {
 			return fmt.Errorf("no report yet: %w", err)
 		}

@@ -37,10 +37,25 @@ func ZooKeeperTree(t testing.TB, connect string) *Tree {
 
 var errNoNode = zk.ErrNoNode
 
+// patiently repeats what failed because the session's server was away.
+func patiently(do func() error) error {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		err := do()
+		away := errors.Is(err, zk.ErrConnectionClosed) || errors.Is(err, zk.ErrSessionExpired) || errors.Is(err, zk.ErrNoServer)
+		if !away || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
 // Exists says whether there is such a znode.
 func (tree *Tree) Exists(path string) bool {
 	tree.t.Helper()
-	exists, _, err := tree.conn.Exists(tree.chroot + path)
+	var exists bool
+	err := patiently(func() (err error) {
+		exists, _, err = tree.conn.Exists(tree.chroot + path)
+		return err
+	})
 	if err != nil {
 		tree.t.Fatalf("znode %s: %v", path, err)
 	}
@@ -50,11 +65,19 @@ func (tree *Tree) Exists(path string) bool {
 // Get is the data and the metadata of a znode that must exist.
 func (tree *Tree) Get(path string) (string, *zk.Stat) {
 	tree.t.Helper()
-	data, stat, err := tree.conn.Get(tree.chroot + path)
+	data, stat, err := tree.get(path)
 	if err != nil {
 		tree.t.Fatalf("znode %s: %v", path, err)
 	}
 	return string(data), stat
+}
+
+func (tree *Tree) get(path string) (data []byte, stat *zk.Stat, err error) {
+	err = patiently(func() (err error) {
+		data, stat, err = tree.conn.Get(tree.chroot + path)
+		return err
+	})
+	return data, stat, err
 }
 
 // Set overwrites a znode that must exist.
@@ -84,7 +107,11 @@ func (tree *Tree) Delete(path string) {
 // Children lists the names below a znode; none when it does not exist.
 func (tree *Tree) Children(path string) []string {
 	tree.t.Helper()
-	names, _, err := tree.conn.Children(tree.chroot + path)
+	var names []string
+	err := patiently(func() (err error) {
+		names, _, err = tree.conn.Children(tree.chroot + path)
+		return err
+	})
 	if err != nil && !errors.Is(err, errNoNode) {
 		tree.t.Fatalf("znode %s: %v", path, err)
 	}
