@@ -9,7 +9,7 @@ MODULES     := . integration
 COUNT       ?= 20
 FAULTS      ?=
 SEED        ?= $(shell date +%s)
-CHAOS_KEEP  ?= $(CURDIR)/chaos-histories
+CHAOS_KEEP  ?= $(CURDIR)/data/chaos
 
 .PHONY: build run cluster test unit sim integration bench chaos lint fuzz clean
 
@@ -41,7 +41,7 @@ sim:
 integration: build
 	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -timeout 35m ./...
 
-## chaos: COUNT rounds of every fault, or of FAULTS (F1,F4,...), on three gregor brokers; histories with an anomaly stay in CHAOS_KEEP. Needs root
+## chaos: COUNT rounds of every fault, or of FAULTS (F1,F4,...), on three gregor brokers; histories that went wrong stay in CHAOS_KEEP. Needs root
 chaos: build
 	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -count=1 -v -timeout 24h ./chaos \
 		-chaos.count=$(COUNT) -chaos.faults=$(FAULTS) -chaos.seed=$(SEED) -chaos.keep=$(CHAOS_KEEP)

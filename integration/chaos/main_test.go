@@ -27,7 +27,7 @@ var (
 	count     = flag.Int("chaos.count", 1, "rounds of each fault")
 	only      = flag.String("chaos.faults", "", "faults to do, comma-separated, for example F1,F4 (default: all)")
 	firstSeed = flag.Uint64("chaos.seed", 1, "seed of the first round of every fault, which decides what is done to whom; the next ones count up from it")
-	keep      = flag.String("chaos.keep", "", "folder that keeps the history of every round; without it, of rounds with an anomaly only, in the temporary folder")
+	keep      = flag.String("chaos.keep", "", "folder for the histories of rounds that went wrong (default: a temporary folder, which then stays)")
 )
 
 // insideEnv says that the process is the one inside the namespaces.

@@ -105,7 +105,7 @@ func (c *cluster) play(t *testing.T, dir string, seed uint64, p plan) ([]history
 	}
 	t.Logf("%s seed %d: %d events, %d acknowledged, %.1f s at most without an acknowledgement, %.1f s in all, %d sent anew by their client; anomalies: %v; trouble: %v",
 		p.name, seed, len(events), r.acks.Load(), float64(r.gap.Load())/1e9, time.Since(began).Seconds(), len(history.Resent(events)), anomalies, trouble)
-	if trouble == nil && len(anomalies) == 0 && *keep == "" {
+	if trouble == nil && len(anomalies) == 0 {
 		return nil, os.Remove(path)
 	}
 	return anomalies, trouble
