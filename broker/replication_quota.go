@@ -125,14 +125,40 @@ func (m *rateMeter) rate(now time.Time) float64 {
 	return float64(bytes) / elapsed.Seconds()
 }
 
-// untilBelow is how long it takes, without further bytes, until the rate is no higher than the limit: at most until all samples are over.
+// untilBelow is how long it takes, without further bytes, until the rate is no higher than the limit: time passes over the same bytes, or the oldest of them are no
+// longer in the windows.
 func (m *rateMeter) untilBelow(limit int64, now time.Time) time.Duration {
-	bytes, elapsed := m.measure(now)
-	whole := time.Duration(m.windows) * m.window
-	if seconds := float64(bytes) / float64(limit); seconds < whole.Seconds() {
-		return max(0, time.Duration(seconds*float64(time.Second))-elapsed)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dropOldLocked(now)
+	var bytes int64
+	for _, s := range m.mu.samples {
+		bytes += s.bytes
 	}
-	return whole
+	whole := time.Duration(m.windows) * m.window
+	from := now // the samples before s are over
+	for _, s := range m.mu.samples {
+		over := s.start.Add(whole)
+		if seconds := float64(bytes) / float64(limit); seconds <= whole.Seconds() {
+			below := from
+			if need := time.Duration(seconds * float64(time.Second)); need > m.window {
+				below = later(from, s.start.Add(need))
+			}
+			if !below.After(over) {
+				return below.Sub(now)
+			}
+		}
+		from = over
+		bytes -= s.bytes
+	}
+	return from.Sub(now)
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 func (m *rateMeter) measure(now time.Time) (bytes int64, elapsed time.Duration) {

@@ -71,16 +71,33 @@ func TestThrottlePause(t *testing.T) {
 	}{
 		{0, 100, protocol.TopicPartition{Topic: "t", Partition: 1}, 1000, 0}, // not listed
 		{0, 100, tp, 100, 0},
-		{0, 100, tp, 200, 2 * time.Second}, // 300 bytes take 3 s, of which a window counts as gone
+		{0, 100, tp, 200, 3 * time.Second},
 		{2500, 100, tp, 0, 500 * time.Millisecond},
 		{3000, 100, tp, 0, 0},
-		{3000, 100, tp, 5000, 11 * time.Second}, // never within the windows: until they are over
-		{3000, 0, tp, 0, 11 * time.Second},
+		{3000, 100, tp, 5000, 10500 * time.Millisecond}, // too much for all windows together: until that of second 2.5 is over
+		{3000, 0, tp, 0, 10500 * time.Millisecond},
 		{3000, math.MaxInt64, tp, 5000, 0},
 	} {
 		limit = step.limit
 		if got := q.pause(step.tp, step.bytes, now.Add(time.Duration(step.ms)*time.Millisecond)); got != step.want {
 			t.Errorf("%+v: %v", step, got)
+		}
+	}
+}
+
+// A follower that always takes what it may gets the rate, in the long run neither more nor less.
+func TestThrottledRate(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	tp := protocol.TopicPartition{Topic: "t"}
+	for _, chunk := range []int{1, 70, 150, 1000, 1500} {
+		q := &replicationQuota{me: 7, limit: func() int64 { return 100 }, list: func(string) string { return "*" }, meter: rateMeter{windows: 11, window: time.Second}}
+		total := 0
+		for now := start; now.Sub(start) < 1000*time.Second; {
+			total += chunk
+			now = now.Add(q.pause(tp, chunk, now) + time.Millisecond)
+		}
+		if total < 80_000 || total > 125_000 && chunk < 1100 {
+			t.Errorf("chunks of %d: %d bytes in 1000 s at 100 bytes/s", chunk, total)
 		}
 	}
 }
