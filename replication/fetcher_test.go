@@ -222,17 +222,81 @@ func TestLateAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newChase(t, testFollowConfig(17))
-			history(t, h.leader, 0, [2]int{0, 5})
+			h.copyHistory(history(t, h.leader, 0, [2]int{0, 5}), 2)
 			h.follow(1, 0)
 			log, f := h.disk.Get(tp0), h.fetcher()
 			resp := h.fetch(h.next(Fetch).Request.(*kmsg.FetchRequest)) // the leader is not in the new epoch yet
 			change(h)
+			hw := log.HighWatermark()
 			f.ApplyFetch(h.now, resp)
-			if log.LogEndOffset() != 0 || log.HighWatermark() != 0 {
+			if log.LogEndOffset() != 2 || log.HighWatermark() != hw {
 				t.Errorf("log end %d, high watermark %d", log.LogEndOffset(), log.HighWatermark())
 			}
 		})
 	}
+}
+
+// The log itself is fenced, too: what belongs to another leader epoch than the one in force, or comes to a leader, changes nothing.
+func TestFollowerIsFencedByEpoch(t *testing.T) {
+	h := newChase(t, testFollowConfig(17))
+	from := history(t, h.leader, 0, [2]int{0, 5})
+	log := h.copyHistory(from, 2)
+	var out storage.ReadResult
+	if err := from.Read(2, 1<<20, 5, true, &out); err != nil {
+		t.Fatal(err)
+	}
+	defer out.Slice.Release()
+	got := &protocol.FetchedPartition{HighWatermark: 5, LogStartOffset: 1, Records: sliceBytes(t, out.Slice)}
+	refused := func(when string, epoch int32) {
+		t.Helper()
+		p, _ := h.Partition(tp0)
+		_, _, err := p.replicate(epoch, 2, got)
+		cut, restart := p.truncateAsFollower(epoch, 1), p.startAsFollowerAt(epoch, 9)
+		if err != errNotFollowing || cut != errNotFollowing || restart != errNotFollowing {
+			t.Errorf("%s: %v, %v, %v", when, err, cut, restart)
+		}
+		if log.LogEndOffset() != 2 || log.LogStartOffset() != 0 {
+			t.Fatalf("%s: log [%d, %d)", when, log.LogStartOffset(), log.LogEndOffset())
+		}
+	}
+	h.tellFollower(3, 0)
+	refused("an earlier leader epoch", 2)
+	refused("a later leader epoch", 4)
+	h.lead(4, me)
+	refused("a leader", 4)
+	h.tellFollower(5, 0)
+	if end, epoch, err := h.mustPartition().replicate(5, 2, got); end != 5 || epoch != 0 || err != nil || log.HighWatermark() != 5 || log.LogStartOffset() != 1 {
+		t.Errorf("end %d, epoch %d, %v; high watermark %d, log start %d", end, epoch, err, log.HighWatermark(), log.LogStartOffset())
+	}
+	if _, _, err := h.mustPartition().replicate(5, 4, got); err == nil {
+		t.Error("records for another offset than the log end are taken")
+	}
+}
+
+func (c *chase) mustPartition() *Partition {
+	c.t.Helper()
+	p, code := c.Partition(tp0)
+	if code != noCode {
+		c.t.Fatal(code)
+	}
+	return p
+}
+
+// News of the brokers that come while a request fails end the wait that follows.
+func TestRetryDuringRequest(t *testing.T) {
+	h := newChase(t, testFollowConfig(17))
+	history(t, h.leader, 0, [2]int{0, 5})
+	h.follow(1, 0)
+	h.next(Fetch)
+	h.fetcher().Failed(h.now)
+	if step := h.next(Idle); step.Until.Sub(h.now) != time.Second {
+		t.Errorf("waits %v", step.Until.Sub(h.now))
+	}
+	h.BrokersChanged()
+	h.next(Fetch)
+	h.BrokersChanged()
+	h.fetcher().Failed(h.now)
+	h.next(Fetch)
 }
 
 // A Fetcher that follows nothing any more is stopped; so are all when the broker stops.

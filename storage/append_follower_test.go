@@ -113,7 +113,7 @@ func (w *writer) write(t testing.TB, l *Log) {
 // A follower that fetches in pieces of any size, is truncated, killed and restarted at any time ends as its leader: to the byte, with segments that roll where
 // the leader's do, with the leader's epochs and producers.
 func TestFollowerBecomesItsLeader(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		change := func(c *LogConfig) {
 			c.SegmentBytes, c.IndexIntervalBytes, c.SegmentMs = int32(5000+rng.IntN(20000)), 700, 60000
@@ -122,12 +122,12 @@ func TestFollowerBecomesItsLeader(t *testing.T) {
 		leader := newRig(t, 1, change)
 		follower := newRig(t, 1, func(c *LogConfig) { *c = leader.topic })
 		w, diverged := &writer{rng: rng}, false
-		for range 20 {
+		for range 15 {
 			for range rng.IntN(20) {
 				w.write(t, leader.log())
 			}
 			l, f := leader.log(), follower.log()
-			switch rng.IntN(6) {
+			switch rng.IntN(5 + int(seed)%2) {
 			case 0:
 				follower.crash()
 			case 1:
@@ -136,7 +136,7 @@ func TestFollowerBecomesItsLeader(t *testing.T) {
 				if err := f.TruncateTail(rng.Int64N(f.LogEndOffset() + 1)); err != nil {
 					t.Fatal(err)
 				}
-			case 3:
+			case 5:
 				// Batches that the leader never had.
 				diverged = true
 				for range rng.IntN(30) {
@@ -270,4 +270,23 @@ func TestFollowerBeginsAboveLogEnd(t *testing.T) {
 		}
 		expectEnd(t, r.crash(), first+3)
 	}
+}
+
+// A set larger than a segment goes into as many as a leader would have made of it.
+func TestFollowerSetLargerThanSegment(t *testing.T) {
+	r := newRig(t, 1, func(c *LogConfig) { c.SegmentBytes = 2*batchBytes + 5 })
+	l := r.log()
+	var set []record.Batch
+	for i := range 5 {
+		set = append(set, batch(1, 1000, 1700000000000+int64(i)))
+	}
+	follow(t, l, 0, set...)
+	var bases []int64
+	for _, s := range l.segments.Load().list {
+		bases = append(bases, s.base)
+	}
+	if !slices.Equal(bases, []int64{0, 2, 4}) {
+		t.Errorf("segments begin at %v", bases)
+	}
+	expectOffsets(t, r.crash(), 0, 5)
 }
