@@ -7,7 +7,6 @@
 package sim
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,8 +20,7 @@ import (
 type world struct {
 	rng     *rand.Rand
 	now     int64
-	seq     uint64
-	queue   events
+	queue   queue
 	options options
 
 	nodes     []*node
@@ -39,30 +37,6 @@ type world struct {
 	excused    bool      // more failed at once than replication promises to survive: nothing more is to be learnt
 }
 
-// event is something that happens at a time; events of one time happen in the order in which they were planned.
-type event struct {
-	at   int64
-	seq  uint64
-	node *node // the process in which it happens, nil: outside of all
-	life int   // of the node when it was planned; another life drops it
-	do   func()
-}
-
-type events []event
-
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
-}
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *events) Pop() any {
-	last := (*q)[len(*q)-1]
-	(*q)[len(*q)-1] = event{}
-	*q = (*q)[:len(*q)-1]
-	return last
-}
-
 // begin is when simulated time starts for the product's code.
 var begin = time.Unix(1_700_000_000, 0)
 
@@ -74,22 +48,22 @@ func (w *world) in(delay int64, do func()) { w.plan(delay, nil, do) }
 
 // plan plans do inside a node's present life: a crash drops it, a pause holds it up.
 func (w *world) plan(delay int64, n *node, do func()) {
-	w.seq++
-	ev := event{at: w.now + delay, seq: w.seq, node: n, do: do}
+	ev := event{node: n, do: do}
 	if n != nil {
 		ev.life = n.life
 	}
-	heap.Push(&w.queue, ev)
+	w.queue.push(w.now+delay, ev)
 }
 
 // step lets the next event happen; false when there is none before the deadline.
 func (w *world) step(deadline int64) bool {
-	if len(w.queue) == 0 || w.queue[0].at > deadline {
+	at, ok := w.queue.next()
+	if !ok || at > deadline {
 		w.now = max(w.now, deadline)
 		return false
 	}
-	ev := heap.Pop(&w.queue).(event)
-	w.now = ev.at
+	ev := w.queue.pop()
+	w.now = at
 	switch n := ev.node; {
 	case n == nil:
 		ev.do()
