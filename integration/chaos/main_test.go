@@ -2,7 +2,7 @@
 // clients saw (package history). Every server has a network namespace of its own on one bridge; every broker's log directory is a file system of
 // its own, so that its power can fail.
 //
-// The tests need root and Linux: the test binary starts itself again in new network, mount and process namespaces. Whatever it makes or starts there
+// The tests need root and Linux (iproute2, util-linux, e2fsprogs): the test binary starts itself again in new network, mount and process namespaces. Whatever it makes or starts there
 // ends with it, however it ends.
 //
 // GREGOR_TEST_BROKER=apache runs all of it on Apache Kafka.
