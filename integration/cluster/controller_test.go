@@ -190,10 +190,9 @@ func lags(t *testing.T, c *harness.Cluster) {
 func preferred(t *testing.T, c *harness.Cluster) {
 	c.CreateTopic("preferred", preferring(2, 3, 2), nil)
 	depose := func() {
-		vanish(c, 3)
+		c.Broker(3).ExpireSession()
 		c.AwaitLeader("preferred", 0, 2)
 		c.AwaitLeader("preferred", 1, 2)
-		c.Broker(3).Start()
 		c.AwaitFullISR("preferred")
 	}
 	depose()
