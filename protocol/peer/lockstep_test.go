@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,10 +89,9 @@ func TestLockstepDialsAgain(t *testing.T) {
 		"two answers":            func(conn net.Conn, h protocol.RequestHeader) { conn.Write(append(frameOf(1, 8), frameOf(2, 8)...)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			first := true
+			var answered atomic.Bool // each connection has a goroutine of its own
 			b := startBroker(t, func(conn net.Conn, h protocol.RequestHeader, _ kmsg.Request) {
-				if first {
-					first = false
+				if !answered.Swap(true) {
 					wrong(conn, h)
 					return
 				}
