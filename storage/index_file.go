@@ -30,7 +30,7 @@ type indexFile struct {
 		nearAt  int64
 		cuts    int  // counts truncations: what was read before one is not kept
 		dirty   bool // something was written since the last fsync
-		exists  bool     // the file is there
+		exists  bool // the file is there
 	}
 }
 
