@@ -197,21 +197,3 @@ func TestSecondSignal(t *testing.T) {
 		t.Errorf("exit code %d, want 1", code)
 	}
 }
-
-// TestOtherBroker: a gregor that cannot replicate yet does not join a cluster that has another broker, and says so.
-func TestOtherBroker(t *testing.T) {
-	first := harness.StartBroker(t, harness.Apache, harness.SharedZooKeeper(t).Chroot())
-	second := harness.NewBroker(t, harness.Gregor, first.Connect, "broker.id=1")
-	second.Launch()
-	if code := second.Wait(30 * time.Second); code != 1 {
-		t.Errorf("exit code %d, want 1", code)
-	}
-	if !regexp.MustCompile(`FATAL .*\b(brokers? 0|ids? 0|\[0\])`).MatchString(second.Log()) {
-		t.Error("the log does not name the other broker")
-	}
-	tree := harness.ZooKeeperTree(t, first.Connect)
-	if tree.Exists("/brokers/ids/1") || !tree.Exists("/brokers/ids/0") {
-		t.Error("the registrations are not those of the first broker alone")
-	}
-	first.Stop()
-}
