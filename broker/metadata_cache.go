@@ -206,6 +206,10 @@ func (t *topicImage) find(partition int32) (int, bool) {
 }
 
 // imageUpdate fills an image that shares its maps with its predecessor: a shard is copied before it is written for the first time.
+//
+// A request can be overtaken: its sender gave up waiting and sent it and others over another connection, and then the first connection brings it after all. So
+// a partition's state does not go back to a lower version of its znode. Apache Kafka takes it, and keeps it until the partition changes again. Only topic ids tell
+// a state that is old from one of a new topic of the same name; without them everything is taken here, too.
 type imageUpdate struct {
 	next        *clusterImage
 	topicCopied [shards]bool
@@ -254,6 +258,7 @@ func (u *imageUpdate) applyTopic(deleted []protocol.TopicPartition, name string,
 			next.id = old.id
 		}
 	}
+	sameTopic := old != nil && !update.id.IsZero() && update.id == old.id
 	for _, s := range update.states {
 		i, known := next.find(s.Partition)
 		switch {
@@ -262,6 +267,8 @@ func (u *imageUpdate) applyTopic(deleted []protocol.TopicPartition, name string,
 			if known {
 				next.partitions = slices.Delete(next.partitions, i, i+1)
 			}
+		case known && sameTopic && s.ZKVersion < next.partitions[i].partitionEpoch:
+			// It was overtaken: see imageUpdate.
 		case known:
 			next.partitions[i] = newPartitionImage(s)
 		default:

@@ -90,6 +90,42 @@ func TestMetadataCacheReplacesTopicID(t *testing.T) {
 	}
 }
 
+// A request that comes late does not bring back what was; a new topic of the same name begins anew.
+func TestMetadataCacheOvertakenUpdate(t *testing.T) {
+	c := newMetadataCache()
+	update := func(id byte, version int32, leaders ...int32) {
+		s := topicState("a", id, leaders...)
+		for i := range s.PartitionStates {
+			s.PartitionStates[i].ZKVersion = version
+		}
+		c.Update(metadataUpdate(s))
+	}
+	for _, step := range []struct {
+		what    string
+		id      byte
+		version int32
+		leader  int32
+		want    int32
+	}{
+		{"the first", 1, 5, 1, 1},
+		{"a later one", 1, 7, 2, 2},
+		{"an overtaken one", 1, 6, 1, 2},
+		{"one of the same version, with other offline replicas perhaps", 1, 7, 3, 3},
+		{"one of another topic of the same name", 2, 0, 4, 4},
+		{"one without an id", 0, 0, 5, 5},
+	} {
+		update(step.id, step.version, step.leader)
+		if leader, _, _ := c.Leader(protocol.TopicPartition{Topic: "a"}); leader != step.want {
+			t.Errorf("after %s the leader is %d, not %d", step.what, leader, step.want)
+		}
+	}
+	update(2, 9, 1)
+	update(2, 8, leaderDuringDeletion)
+	if c.HasTopic("a") {
+		t.Error("the deletion of a topic was not taken")
+	}
+}
+
 func TestMetadataCacheOldVersions(t *testing.T) {
 	c := newMetadataCache()
 	r := metadataUpdate()

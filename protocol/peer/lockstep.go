@@ -171,6 +171,7 @@ func (l *Lockstep) isClosed() bool {
 }
 
 func (l *Lockstep) drop(conn net.Conn) {
+	sendNoMore(conn)
 	conn.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -205,12 +205,23 @@ func (s *session) fail(err error) {
 		return
 	}
 	s.mu.err = err
+	if len(s.mu.pending) > 0 {
+		sendNoMore(s.conn)
+	}
 	for _, c := range s.mu.pending {
 		c.err = err
 		close(c.done)
 	}
 	s.mu.pending = nil
 	s.conn.Close()
+}
+
+// sendNoMore has the operating system forget, at Close, what it has not brought to the peer yet. A request that was given up is repeated on another connection; were
+// the first one still to arrive after it, a broker would take what was true then for what is true now. Kafka's UpdateMetadata relies on its order.
+func sendNoMore(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // fails on a connection that is over, which sends nothing
+	}
 }
 
 // send writes a request, of which the caller makes sure that it is the only one.

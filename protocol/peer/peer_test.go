@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -227,6 +228,37 @@ func TestTimeoutClosesTheConnection(t *testing.T) {
 	}
 	if n := len(b.accepted); n != 2 {
 		t.Errorf("%d connections, not a new one after the timeout", n)
+	}
+}
+
+// What a request that was given up left in the socket is not sent any more: it would arrive behind its own repetition.
+func TestGivenUpIsNotSent(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	timeout := 20 * time.Millisecond
+	c := New(Config{Addr: listener.Addr().String(), RequestTimeout: timeout})
+	defer c.Close()
+	l := lockstep(t, listener.Addr().String(), LockstepConfig{RequestTimeout: timeout})
+	large := kmsg.NewPtrAllocateProducerIDsRequest() // larger than the sockets' buffers: without a reader most of it stays here
+	large.UnknownTags.Set(1, make([]byte, 32<<20))
+	for name, request := range map[string]func() error{
+		"Conn":     func() error { _, err := c.Request(t.Context(), large); return err },
+		"Lockstep": func() error { _, _, err := l.Request(large); return err },
+	} {
+		if err := request(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, conn); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("%s: the connection ends with %v after %d bytes", name, err, n)
+		}
+		conn.Close()
 	}
 }
 
