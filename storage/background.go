@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
-
-	"gregor/protocol"
 )
 
 // initialDelay is how long the periodic work waits after the start (LogManager.InitialTaskDelayMs).
@@ -48,9 +46,9 @@ func (b *background) start() {
 	c := &b.manager.cfg
 	b.every(initialDelay, c.RetentionCheckInterval, b.retention)
 	b.every(initialDelay, c.FlushSchedulerInterval, b.flushOld)
-	b.every(initialDelay, c.FlushOffsetCheckpoint, func() { b.checkpoint(recoveryPointCheckpoint, recoveryPoints) })
-	b.every(initialDelay, c.FlushStartOffsetCheckpoint, func() { b.checkpoint(logStartCheckpoint, logStarts) })
-	b.every(c.HighWatermarkCheckpoint, c.HighWatermarkCheckpoint, func() { b.checkpoint(replicationCheckpoint, highWatermarks) })
+	b.every(initialDelay, c.FlushOffsetCheckpoint, func() { b.checkpoint(recoveryPointCheckpoint) })
+	b.every(initialDelay, c.FlushStartOffsetCheckpoint, func() { b.checkpoint(logStartCheckpoint) })
+	b.every(c.HighWatermarkCheckpoint, c.HighWatermarkCheckpoint, func() { b.checkpoint(replicationCheckpoint) })
 	b.every(producerExpirationCheck, producerExpirationCheck, b.expireProducers)
 	b.wg.Go(b.flusher)
 }
@@ -99,14 +97,14 @@ func (b *background) retention() {
 }
 
 func (b *background) flushOld() {
-	for _, l := range b.manager.Logs() {
+	for _, l := range b.manager.all() {
 		l.flushIfOld(b.manager.nowMs()) // its error is the directory's
 	}
 }
 
 func (b *background) expireProducers() {
 	now, limit := b.manager.nowMs(), b.manager.cfg.ProducerIDExpirationMs()
-	for _, l := range b.manager.Logs() {
+	for _, l := range b.manager.all() {
 		l.mu.Lock()
 		l.mu.producers.expire(now, limit)
 		l.mu.Unlock()
@@ -114,13 +112,9 @@ func (b *background) expireProducers() {
 }
 
 // checkpoint writes one checkpoint file in every online directory.
-func (b *background) checkpoint(name string, marks func([]*Log) map[protocol.TopicPartition]int64) {
-	byDir := map[*logDir][]*Log{}
-	for _, l := range b.manager.Logs() {
-		byDir[l.dir] = append(byDir[l.dir], l)
-	}
+func (b *background) checkpoint(name string) {
 	for _, d := range b.manager.dirs {
-		d.writeCheckpoint(name, marks(byDir[d])) // its error is the directory's
+		d.checkpoint(name) // its error is the directory's
 	}
 }
 

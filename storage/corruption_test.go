@@ -189,9 +189,9 @@ func mustFlushTo(t *testing.T, r *rig, offset int64) {
 		t.Fatal(err)
 	}
 	l.recoveryPoint.Store(offset)
-	r.m.background.checkpoint(recoveryPointCheckpoint, recoveryPoints)
-	r.m.background.checkpoint(logStartCheckpoint, logStarts)
-	r.m.background.checkpoint(replicationCheckpoint, highWatermarks)
+	r.m.background.checkpoint(recoveryPointCheckpoint)
+	r.m.background.checkpoint(logStartCheckpoint)
+	r.m.background.checkpoint(replicationCheckpoint)
 }
 
 // Every cut of the last two batches leaves the batches before the cut, byte by byte.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -166,6 +167,19 @@ func (c *epochCache) truncateHead(offset int64) {
 	c.mu.entries = c.mu.entries[n-1:]
 	c.mu.entries[0].start = offset
 	c.mu.changes++
+}
+
+// become takes over another cache's epochs.
+func (c *epochCache) become(other *epochCache) {
+	other.mu.Lock()
+	entries := slices.Clone(other.mu.entries)
+	other.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.Equal(c.mu.entries, entries) {
+		c.mu.entries = entries
+		c.mu.changes++
+	}
 }
 
 // clear drops all epochs.

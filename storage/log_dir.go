@@ -23,6 +23,8 @@ type logDir struct {
 	checkpoints struct {
 		sync.Mutex
 		written map[string]string // checkpoint file -> content that it has, so that an idle broker does not write
+		// stale are the partitions that a checkpoint file may still speak of although their logs have left the directory.
+		stale map[string]map[protocol.TopicPartition]struct{}
 	}
 	meta atomic.Pointer[MetaProperties]
 }
@@ -57,6 +59,7 @@ func errLocked(dir string) error {
 func openLogDir(m *Manager, path string) (d *logDir, locked bool, err error) {
 	d = &logDir{path: path, manager: m}
 	d.checkpoints.written = map[string]string{}
+	d.checkpoints.stale = map[string]map[protocol.TopicPartition]struct{}{}
 	d.meta.Store(&MetaProperties{BrokerID: -1})
 	if err := makeLogDir(path); err != nil {
 		return d, false, err
@@ -99,35 +102,17 @@ func (d *logDir) unlock() {
 	}
 }
 
-// writeCheckpoint replaces a checkpoint file unless it has that content already.
-func (d *logDir) writeCheckpoint(name string, offsets map[protocol.TopicPartition]int64) error {
-	d.checkpoints.Lock()
-	defer d.checkpoints.Unlock()
-	data := formatOffsetCheckpoint(offsets)
-	if d.err() != nil || d.checkpoints.written[name] == string(data) {
-		return nil
-	}
-	if err := writeFileAtomic(filepath.Join(d.path, name), data); err != nil {
-		return d.fail(fmt.Errorf("write %s: %w", name, err))
-	}
-	d.checkpoints.written[name] = string(data)
-	return nil
-}
-
 // DirInfo is one log directory for DescribeLogDirs.
 type DirInfo struct {
 	Path                    string
-	Err                     error // non-nil when offline
-	TotalBytes, UsableBytes int64 // of the file system; -1 unknown
-	Logs                    []*Log
+	Err                     error  // non-nil when offline
+	TotalBytes, UsableBytes int64  // of the file system; -1 unknown
+	Logs                    []*Log // future ones, too
 }
 
 // Dirs describes all log directories, in the order of log.dirs.
 func (m *Manager) Dirs() []DirInfo {
-	byDir := map[*logDir][]*Log{}
-	for _, l := range m.Logs() {
-		byDir[l.dir] = append(byDir[l.dir], l)
-	}
+	byDir := m.byDir()
 	list := make([]DirInfo, 0, len(m.dirs))
 	for _, d := range m.dirs {
 		info := DirInfo{Path: d.path, Err: d.err(), TotalBytes: -1, UsableBytes: -1, Logs: byDir[d]}

@@ -20,10 +20,10 @@ type loadState struct {
 	highWatermark int64 // -1 when the checkpoint has none
 }
 
-// loadLog opens the log in a partition's directory (LogLoader). After a clean stop it reads names, the last index entry and
+// loadLog opens the log in a partition's directory, which lies in d and is called name (LogLoader). After a clean stop it reads names, the last index entry and
 // a few batch headers; otherwise recover checks everything from the recovery point on.
-func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, st loadState) (*Log, error) {
-	l := &Log{tp: tp, dir: d, manager: m, path: filepath.Join(d.path, tp.String())}
+func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, name string, st loadState) (*Log, error) {
+	l := &Log{tp: tp, dir: d, manager: m, path: filepath.Join(d.path, name)}
 	l.config.Store(m.cfg.topicConfig(tp.Topic))
 	l.mu.lastSnapshot, l.mu.lastFlushMs = -1, m.nowMs()
 	l.firstUnstable.Store(math.MaxInt64)

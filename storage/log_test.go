@@ -216,7 +216,7 @@ func TestDeleteRecords(t *testing.T) {
 	if err := l.IncrementLogStartOffset(3); err != nil || l.LogStartOffset() != 7 {
 		t.Errorf("below the log start: %v, start %d", err, l.LogStartOffset())
 	}
-	r.m.background.checkpoint(logStartCheckpoint, logStarts)
+	r.m.background.checkpoint(logStartCheckpoint)
 	for _, reopen := range []func(...func(string)) *Log{r.same, r.restart, r.crash} {
 		l := reopen()
 		if n := len(l.segments.Load().list); l.LogStartOffset() != 7 || n != 2 {

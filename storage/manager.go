@@ -21,8 +21,10 @@ type Manager struct {
 	creation sync.Mutex // one GetOrCreate or Delete at a time; taken before mu
 	mu       struct {
 		sync.RWMutex
-		logs map[protocol.TopicPartition]*Log
+		logs    map[protocol.TopicPartition]*Log
+		futures map[protocol.TopicPartition]*Log // copies on their way into another directory
 	}
+	preferred  map[protocol.TopicPartition]string // directories that logs are to be created in; guarded by creation
 	background background
 }
 
@@ -31,7 +33,8 @@ type Manager struct {
 // loaded yet.
 func Open(cfg ManagerConfig) (*Manager, error) {
 	m := &Manager{cfg: cfg.withDefaults()}
-	m.mu.logs = map[protocol.TopicPartition]*Log{}
+	m.mu.logs, m.mu.futures = map[protocol.TopicPartition]*Log{}, map[protocol.TopicPartition]*Log{}
+	m.preferred = map[protocol.TopicPartition]string{}
 	m.background.init(m)
 	for _, path := range slices.Compact(slices.Clone(cfg.Dirs)) {
 		d, locked, err := openLogDir(m, path)
@@ -120,15 +123,39 @@ func (m *Manager) Get(tp protocol.TopicPartition) *Log {
 	return m.mu.logs[tp]
 }
 
-// Logs lists all online logs.
+// Logs lists all online logs, without future ones.
 func (m *Manager) Logs() []*Log {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	list := make([]*Log, 0, len(m.mu.logs))
+	return m.appendLogsLocked(nil)
+}
+
+func (m *Manager) appendLogsLocked(list []*Log) []*Log {
+	list = slices.Grow(list, len(m.mu.logs)+len(m.mu.futures))
 	for _, l := range m.mu.logs {
 		list = append(list, l)
 	}
 	return list
+}
+
+// all lists all online logs, future ones with them.
+func (m *Manager) all() []*Log {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	list := m.appendLogsLocked(nil)
+	for _, l := range m.mu.futures {
+		list = append(list, l)
+	}
+	return list
+}
+
+// byDir are all online logs by their directory.
+func (m *Manager) byDir() map[*logDir][]*Log {
+	logs := map[*logDir][]*Log{}
+	for _, l := range m.all() {
+		logs[l.dir] = append(logs[l.dir], l)
+	}
+	return logs
 }
 
 // CreateOptions is for GetOrCreate.
@@ -137,7 +164,7 @@ type CreateOptions struct {
 	IsNew   bool             // may be created although a directory is offline (LeaderAndIsr isNew)
 }
 
-// GetOrCreate returns the log, creating its directory on the online log directory that has the fewest logs. ErrStorage
+// GetOrCreate returns the log, creating its directory on the log directory that Prefer named, or on the online one that has the fewest logs. ErrStorage
 // when it may live on an offline directory, or cannot be created anywhere.
 func (m *Manager) GetOrCreate(tp protocol.TopicPartition, o CreateOptions) (*Log, error) {
 	if l := m.Get(tp); l != nil {
@@ -152,8 +179,8 @@ func (m *Manager) GetOrCreate(tp protocol.TopicPartition, o CreateOptions) (*Log
 		return nil, fmt.Errorf("%w: cannot create the log of %s, it may be in a directory that is offline", ErrStorage, tp)
 	}
 	failed := error(ErrStorage)
-	for _, d := range m.leastLoaded() {
-		l, err := m.create(d, tp, o)
+	for _, d := range m.candidates(tp) {
+		l, err := m.create(d, tp, tp.String(), o.TopicID)
 		if err == nil {
 			return l, nil
 		}
@@ -162,33 +189,38 @@ func (m *Manager) GetOrCreate(tp protocol.TopicPartition, o CreateOptions) (*Log
 	return nil, failed
 }
 
-// leastLoaded lists the online directories, the one with the fewest logs first.
-func (m *Manager) leastLoaded() []*logDir {
-	count := map[*logDir]int{}
-	for _, l := range m.Logs() {
-		count[l.dir]++
-	}
+// candidates lists the online directories that a log may be created in: the preferred one and no other, or all, the one with the fewest logs first.
+func (m *Manager) candidates(tp protocol.TopicPartition) []*logDir {
 	dirs := slices.DeleteFunc(slices.Clone(m.dirs), func(d *logDir) bool { return d.err() != nil })
-	slices.SortStableFunc(dirs, func(a, b *logDir) int { return count[a] - count[b] })
+	if preferred, ok := m.preferred[tp]; ok {
+		return slices.DeleteFunc(dirs, func(d *logDir) bool { return d.path != preferred })
+	}
+	logs := m.byDir()
+	slices.SortStableFunc(dirs, func(a, b *logDir) int { return len(logs[a]) - len(logs[b]) })
 	return dirs
 }
 
-func (m *Manager) create(d *logDir, tp protocol.TopicPartition, o CreateOptions) (*Log, error) {
-	path := filepath.Join(d.path, tp.String())
+// create makes a log in the directory name of d. A preference for the log has then been served.
+func (m *Manager) create(d *logDir, tp protocol.TopicPartition, name string, id protocol.TopicID) (*Log, error) {
+	if err := d.forget(tp); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(d.path, name)
 	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
-	l, err := m.loadLog(d, tp, loadState{clean: true, highWatermark: -1})
+	l, err := m.loadLog(d, tp, name, loadState{clean: true, highWatermark: -1})
 	if err != nil {
 		return nil, err
 	}
 	l.mu.entriesChanged = true // the first flush makes the directory durable; before, a log that is lost has nothing durable in it
-	if err := l.SetTopicID(o.TopicID); err != nil && !errors.Is(err, protocol.InconsistentTopicID) {
+	if err := l.SetTopicID(id); err != nil && !errors.Is(err, protocol.InconsistentTopicID) {
 		return nil, err
 	}
 	if err := m.add(l); err != nil {
 		return nil, err
 	}
+	delete(m.preferred, tp)
 	overridden := l.Config().Overridden
 	if overridden == "" {
 		overridden = "{}"
@@ -197,42 +229,67 @@ func (m *Manager) create(d *logDir, tp protocol.TopicPartition, o CreateOptions)
 	return l, nil
 }
 
-// add makes a log known, unless its directory has failed meanwhile: dirFailed looks for its logs only once.
+// add makes a log known, unless its directory has failed meanwhile: dirFailed looks for its logs only once. Of two logs of a partition one is removed, when that
+// loses nothing.
 func (m *Manager) add(l *Log) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if err := l.dir.err(); err != nil {
+		m.mu.Unlock()
 		l.close(false)
 		return err
 	}
-	if other := m.mu.logs[l.tp]; other != nil {
+	into := m.mu.logs
+	if l.IsFuture() {
+		into = m.mu.futures
+	}
+	other := into[l.tp]
+	if other == nil {
+		into[l.tp] = l
+		m.mu.Unlock()
+		return nil
+	}
+	kept, spare := m.settle(other, l)
+	if kept != nil {
+		into[l.tp] = kept
+	}
+	m.mu.Unlock()
+	if kept == nil {
 		l.close(false)
 		return refuseStart("Duplicate log directories for %s are found in both %s and %s: remove the one that is out of date", l.tp, other.path, l.path)
 	}
-	m.mu.logs[l.tp] = l
+	m.warn("Duplicate log directories for %s are found, as a move between log directories leaves them when it is interrupted: "+
+		"keeping %s, which has everything that is in %s", l.tp, kept.path, spare.path)
+	m.discard(spare) // its error is the directory's
 	return nil
 }
 
-// Delete renames the log's directory to its -delete name at once, and removes it after file.delete.delay.ms. A log that does not
+// Delete renames the log's directory to its -delete name at once, and removes it after file.delete.delay.ms; so it does with its future log's. A log that does not
 // exist is no error.
 func (m *Manager) Delete(tp protocol.TopicPartition) error {
 	m.creation.Lock()
 	defer m.creation.Unlock()
 	m.mu.Lock()
-	l := m.mu.logs[tp]
+	l, future := m.mu.logs[tp], m.mu.futures[tp]
 	delete(m.mu.logs, tp)
+	delete(m.mu.futures, tp)
 	m.mu.Unlock()
+	return errors.Join(m.discard(l), m.discard(future))
+}
+
+// discard is Delete for a log that is no longer in the maps.
+func (m *Manager) discard(l *Log) error {
 	if l == nil {
 		return nil
 	}
 	if err := l.usable(); err != nil {
 		return err
 	}
-	path := filepath.Join(l.dir.path, deleteDirName(tp))
+	path := filepath.Join(l.dir.path, deleteDirName(l.tp))
 	if err := l.moveAway(path); err != nil {
 		return l.dir.fail(err)
 	}
-	m.info("Log for partition %s is renamed to %s and is scheduled for deletion", tp, path)
+	l.dir.left(l.tp)
+	m.info("Log for partition %s is renamed to %s and is scheduled for deletion", l.tp, path)
 	m.removeLater([]string{path}, time.Duration(l.Config().FileDeleteDelayMs)*time.Millisecond)
 	return nil
 }
@@ -257,7 +314,7 @@ func (l *Log) moveAway(path string) error {
 
 // UpdateConfig applies a new effective configuration to all logs of a topic.
 func (m *Manager) UpdateConfig(topic string, c LogConfig) {
-	for _, l := range m.Logs() {
+	for _, l := range m.all() {
 		if l.tp.Topic == topic {
 			l.config.Store(&c)
 		}
@@ -272,10 +329,12 @@ func (m *Manager) dirFailed(d *logDir, err error) {
 		m.cfg.Logger("kafka.log.LogManager").Error(fmt.Sprintf("Stopping serving logs in dir %s", d.path), "error", err)
 		m.mu.Lock()
 		var logs []*Log
-		for tp, l := range m.mu.logs {
-			if l.dir == d {
-				logs = append(logs, l)
-				delete(m.mu.logs, tp)
+		for _, known := range []map[protocol.TopicPartition]*Log{m.mu.logs, m.mu.futures} {
+			for tp, l := range known {
+				if l.dir == d {
+					logs = append(logs, l)
+					delete(known, tp)
+				}
 			}
 		}
 		m.mu.Unlock()

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
-
-	"gregor/protocol"
 )
 
 // cleanShutdown is the content of .kafka_cleanshutdown as a broker on ZooKeeper writes it; that the file exists is
@@ -19,10 +17,7 @@ func (m *Manager) Close(clean bool) error {
 	m.creation.Lock()
 	defer m.creation.Unlock()
 
-	byDir := map[*logDir][]*Log{}
-	for _, l := range m.Logs() {
-		byDir[l.dir] = append(byDir[l.dir], l)
-	}
+	byDir := m.byDir()
 	errs := make([]error, len(m.dirs))
 	var wg sync.WaitGroup
 	for i, d := range m.dirs {
@@ -55,42 +50,13 @@ func (m *Manager) closeDir(d *logDir, logs []*Log, clean bool) error {
 	if !clean || d.err() != nil {
 		return d.err()
 	}
-	if err := errors.Join(
-		d.writeCheckpoint(recoveryPointCheckpoint, recoveryPoints(logs)),
-		d.writeCheckpoint(logStartCheckpoint, logStarts(logs)),
-		d.writeCheckpoint(replicationCheckpoint, highWatermarks(logs)),
-	); err != nil {
-		return err
+	for name := range checkpoints {
+		if err := d.checkpoint(name); err != nil {
+			return err
+		}
 	}
 	if err := writeFileAtomic(filepath.Join(d.path, cleanShutdownFile), []byte(cleanShutdown)); err != nil {
 		return d.fail(err)
 	}
 	return nil
-}
-
-func recoveryPoints(logs []*Log) map[protocol.TopicPartition]int64 {
-	points := make(map[protocol.TopicPartition]int64, len(logs))
-	for _, l := range logs {
-		points[l.tp] = l.recoveryPoint.Load()
-	}
-	return points
-}
-
-// logStarts has the logs that begin behind their first segment's base; of the others the files tell.
-func logStarts(logs []*Log) map[protocol.TopicPartition]int64 {
-	starts := map[protocol.TopicPartition]int64{}
-	for _, l := range logs {
-		if start := l.logStart.Load(); start > l.segments.Load().list[0].base {
-			starts[l.tp] = start
-		}
-	}
-	return starts
-}
-
-func highWatermarks(logs []*Log) map[protocol.TopicPartition]int64 {
-	marks := make(map[protocol.TopicPartition]int64, len(logs))
-	for _, l := range logs {
-		marks[l.tp] = l.highWatermark.Load()
-	}
-	return marks
 }

@@ -51,6 +51,7 @@ func (m *Manager) Load() error {
 	if online == 0 {
 		return fmt.Errorf("%w: no log directory is left after loading", ErrStorage)
 	}
+	m.dropUselessFutures()
 	m.info("Loaded %d logs in %dms", len(m.Logs()), m.cfg.Clock().Sub(began)/time.Millisecond)
 	m.background.start()
 	return nil
@@ -60,7 +61,13 @@ func (m *Manager) Load() error {
 type dirContent struct {
 	clean                               bool
 	recoveryPoint, logStart, highWaters map[protocol.TopicPartition]int64
-	logs                                []protocol.TopicPartition
+	logs                                []foundLog
+}
+
+// foundLog is the directory of a log.
+type foundLog struct {
+	tp   protocol.TopicPartition
+	name string // <topic>-<partition>, or the name of a future log
 }
 
 // loadDir opens the logs of one directory on RecoveryThreadsPerDir goroutines.
@@ -76,14 +83,14 @@ func (m *Manager) loadDir(d *logDir) error {
 	} else {
 		m.info("No logs found to be loaded in %s", d.path)
 	}
-	jobs := make(chan protocol.TopicPartition)
+	jobs := make(chan foundLog)
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var first error
 	for range min(m.cfg.RecoveryThreadsPerDir, len(c.logs)) {
 		wg.Go(func() {
-			for tp := range jobs {
-				if err := m.loadOne(d, tp, c); err != nil {
+			for found := range jobs {
+				if err := m.loadOne(d, found, c); err != nil {
 					mu.Lock()
 					first = errors.Join(first, err)
 					mu.Unlock()
@@ -91,25 +98,26 @@ func (m *Manager) loadDir(d *logDir) error {
 			}
 		})
 	}
-	for _, tp := range c.logs {
-		jobs <- tp
+	for _, found := range c.logs {
+		jobs <- found
 	}
 	close(jobs)
 	wg.Wait()
 	return first
 }
 
-func (m *Manager) loadOne(d *logDir, tp protocol.TopicPartition, c *dirContent) error {
+func (m *Manager) loadOne(d *logDir, found foundLog, c *dirContent) error {
 	if err := d.err(); err != nil {
 		return err
 	}
+	tp := found.tp
 	st := loadState{clean: c.clean, recoveryPoint: c.recoveryPoint[tp], logStart: c.logStart[tp], highWatermark: -1}
 	if hw, ok := c.highWaters[tp]; ok {
 		st.highWatermark = hw
 	}
-	l, err := m.loadLog(d, tp, st)
+	l, err := m.loadLog(d, tp, found.name, st)
 	if err != nil {
-		return d.fail(fmt.Errorf("load %s: %w", filepath.Join(d.path, tp.String()), err))
+		return d.fail(fmt.Errorf("load %s: %w", filepath.Join(d.path, found.name), err))
 	}
 	return m.add(l)
 }
@@ -128,12 +136,12 @@ func (m *Manager) readDir(d *logDir) (*dirContent, error) {
 		}
 		path := filepath.Join(d.path, e.Name())
 		switch kind, tp := classifyDir(e.Name()); kind {
-		case partitionDir:
-			c.logs = append(c.logs, tp)
+		case partitionDir, futureDir:
+			c.logs = append(c.logs, foundLog{tp, e.Name()})
 		case deletedDir:
 			m.removeLater([]string{path}, time.Duration(m.cfg.InitialDefault.FileDeleteDelayMs)*time.Millisecond)
-		case setAsideDir:
-			m.warn("Leaving %s alone: it is an unfinished copy or a stray log", path)
+		case strayDir:
+			m.warn("Leaving %s alone: it is a stray log", path)
 		case foreignDir:
 			return nil, refuseStart("Found directory %s, '%s' is not in the form of topic-partition or topic-partition.uniqueId-delete (if marked for deletion)."+
 				" Kafka's log directories (and children) should only contain Kafka topic data.", path, e.Name())
@@ -148,10 +156,15 @@ func (m *Manager) readDir(d *logDir) (*dirContent, error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, d.fail(err)
 	}
+	here := map[protocol.TopicPartition]bool{}
+	for _, found := range c.logs {
+		here[found.tp] = true
+	}
 	for name, into := range map[string]*map[protocol.TopicPartition]int64{
 		recoveryPointCheckpoint: &c.recoveryPoint, logStartCheckpoint: &c.logStart, replicationCheckpoint: &c.highWaters,
 	} {
 		if *into, err = readOffsetCheckpoint(filepath.Join(d.path, name)); err == nil {
+			d.noteStale(name, *into, here)
 			continue
 		}
 		if isEnvironment(err) {

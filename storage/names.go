@@ -63,39 +63,66 @@ type dirKind int
 const (
 	partitionDir dirKind = iota
 	deletedDir           // <topic>-<p>.<32 hex>-delete: to be removed
-	setAsideDir          // -future and -stray: left alone
+	futureDir            // <topic>-<p>.<32 hex>-future: the copy of a log that moves to this directory
+	strayDir             // -stray: left alone
 	foreignDir           // nothing of Kafka's
 )
 
-// classifyDir reads the name of a directory in a log directory. tp is set for a partitionDir.
+// classifyDir reads the name of a directory in a log directory. tp is set for a partitionDir and for a futureDir.
 func classifyDir(name string) (kind dirKind, tp protocol.TopicPartition) {
 	for suffix, kind := range map[string]dirKind{
-		deleteDirSuffix: deletedDir, futureDirSuffix: setAsideDir, strayDirSuffix: setAsideDir,
+		deleteDirSuffix: deletedDir, futureDirSuffix: futureDir, strayDirSuffix: strayDir,
 	} {
 		if head, ok := strings.CutSuffix(name, suffix); ok {
 			dot, dash := strings.LastIndexByte(head, '.'), strings.IndexByte(head, '-')
 			if dash < 1 || dot < dash+2 || dot == len(head)-1 {
 				return foreignDir, tp
 			}
+			if kind == futureDir {
+				if tp, ok = parsePartitionName(head[:dot]); !ok {
+					return foreignDir, tp
+				}
+			}
 			return kind, tp
 		}
 	}
+	if tp, ok := parsePartitionName(name); ok {
+		return partitionDir, tp
+	}
+	return foreignDir, tp
+}
+
+// parsePartitionName reads <topic>-<partition>.
+func parsePartitionName(name string) (tp protocol.TopicPartition, ok bool) {
 	dash := strings.LastIndexByte(name, '-')
 	if dash < 1 {
-		return foreignDir, tp
+		return tp, false
 	}
 	p, err := strconv.ParseInt(name[dash+1:], 10, 32)
 	if err != nil || p < 0 || name[dash+1] == '+' {
-		return foreignDir, tp
+		return tp, false
 	}
-	return partitionDir, protocol.TopicPartition{Topic: name[:dash], Partition: int32(p)}
+	return protocol.TopicPartition{Topic: name[:dash], Partition: int32(p)}, true
 }
 
 // deleteDirName is a fresh name for a partition's directory that is to be removed. The topic is cut so that the
 // name fits a file system (UnifiedLog.logDeleteDirName).
 func deleteDirName(tp protocol.TopicPartition) string {
+	tail := fmt.Sprintf("-%d.%s%s", tp.Partition, randomHex(), deleteDirSuffix)
+	return tp.Topic[:min(len(tp.Topic), maxDirName-len(tail))] + tail
+}
+
+// futureDirName is a fresh name for the directory that a log is copied to. The topic stands in it whole, because a start reads it (UnifiedLog.logFutureDirName).
+func futureDirName(tp protocol.TopicPartition) string {
+	return tp.String() + "." + randomHex() + futureDirSuffix
+}
+
+// CanHaveFuture reports whether the name of the directory that a log would be copied to fits a file system (KAFKA-4893).
+func CanHaveFuture(tp protocol.TopicPartition) bool { return len(futureDirName(tp)) <= maxDirName }
+
+// randomHex is a random id, as Kafka makes such names unique: 32 digits.
+func randomHex() string {
 	var id [16]byte
 	rand.Read(id[:])
-	tail := fmt.Sprintf("-%d.%s%s", tp.Partition, hex.EncodeToString(id[:]), deleteDirSuffix)
-	return tp.Topic[:min(len(tp.Topic), maxDirName-len(tail))] + tail
+	return hex.EncodeToString(id[:])
 }
