@@ -1,9 +1,9 @@
 // Sandbox starts a real ZooKeeper and one or more gregor brokers on this machine and stops all on Ctrl-C; "make run" and "make cluster" are this.
+// What they log goes to files in the data folder, so that the terminal keeps what to try next.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"net"
@@ -85,7 +85,7 @@ func (s *sandbox) run() error {
 	if err != nil {
 		return err
 	}
-	zookeeper, err := start("ZooKeeper", cmd)
+	zookeeper, err := s.start("ZooKeeper", "zookeeper.log", cmd)
 	if err != nil {
 		return err
 	}
@@ -100,12 +100,13 @@ func (s *sandbox) run() error {
 		if err != nil {
 			return err
 		}
-		broker, err := start(fmt.Sprintf("broker %d", id), exec.Command(s.gregor, "server", properties))
+		broker, err := s.start(fmt.Sprintf("broker %d", id), "server"+s.suffix(id)+".log", exec.Command(s.gregor, "server", properties))
 		if err != nil {
 			return err
 		}
 		defer broker.stop()
-		if err := broker.await(ctx, func() bool { return accepts(addr) }); err != nil {
+		serves := func() bool { return exec.CommandContext(ctx, s.gregor, "healthcheck", addr).Run() == nil }
+		if err := broker.await(ctx, serves); err != nil {
 			return err
 		}
 		go broker.tell(ended)
@@ -118,9 +119,9 @@ func (s *sandbox) run() error {
 			return nil
 		case c := <-ended:
 			if c == zookeeper || len(s.brokers) == 1 {
-				return fmt.Errorf("%s ended by itself: %v", c.name, c.cmd.ProcessState)
+				return c.hasEnded()
 			}
-			fmt.Printf("%s ended: %v\n", c.name, c.cmd.ProcessState)
+			fmt.Println(c.hasEnded())
 		}
 	}
 }
@@ -138,26 +139,32 @@ func (s *sandbox) writeZooKeeperConfig() (path string, err error) {
 	return path, os.WriteFile(path, []byte(text), 0o644)
 }
 
+// suffix tells the files of one broker from those of the others.
+func (s *sandbox) suffix(id int) string {
+	if len(s.brokers) == 1 {
+		return ""
+	}
+	return fmt.Sprintf("-%d", id)
+}
+
 // writeProperties leaves a broker's server.properties alone that is there already: it is the user's to change.
 func (s *sandbox) writeProperties(id int) (path string, err error) {
-	suffix, replicas, inSync := "", len(s.brokers), 1
-	if replicas > 1 {
-		suffix, replicas, inSync = fmt.Sprintf("-%d", id), min(replicas, 3), 2
-	}
-	path = filepath.Join(s.data, "server"+suffix+".properties")
+	replicas, inSync := min(len(s.brokers), 3), min(len(s.brokers), 2)
+	path = filepath.Join(s.data, "server"+s.suffix(id)+".properties")
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
 	text := fmt.Sprintf("broker.id=%d\nlisteners=PLAINTEXT://%s\nlog.dirs=%s\nzookeeper.connect=%s\n"+
 		"default.replication.factor=%[5]d\nmin.insync.replicas=%[6]d\n"+
 		"offsets.topic.replication.factor=%[5]d\ntransaction.state.log.replication.factor=%[5]d\ntransaction.state.log.min.isr=%[6]d\n"+
-		"group.initial.rebalance.delay.ms=0\ncontrolled.shutdown.retry.backoff.ms=200\n", id, s.brokers[id], filepath.Join(s.data, "logs"+suffix), s.zookeeper, replicas, inSync)
+		"group.initial.rebalance.delay.ms=0\ncontrolled.shutdown.retry.backoff.ms=200\n", id, s.brokers[id], filepath.Join(s.data, "logs"+s.suffix(id)), s.zookeeper, replicas, inSync)
 	return path, os.WriteFile(path, []byte(text), 0o644)
 }
 
 func (s *sandbox) printHints() {
 	fmt.Printf(`
-gregor listens on %[1]s, ZooKeeper on %[2]s; data and server.properties are in %[3]s.
+gregor listens on %[1]s, ZooKeeper on %[2]s.
+Data, server*.properties and what they log (server*.log, zookeeper.log) are in %[3]s.
 Try it from another terminal, in the folder integration:
 
   go run ./cmd/stock %[4]s topics --bootstrap-server %[5]s --create --topic hello --partitions 3
@@ -173,22 +180,33 @@ Ctrl-C stops everything.
 // child is a process in a group of its own, so that Ctrl-C reaches it only through stop, in the right order.
 type child struct {
 	name string
+	log  string // the file with its output, which is kept from one start to the next
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 }
 
-func start(name string, cmd *exec.Cmd) (*child, error) {
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+func (s *sandbox) start(name, logName string, cmd *exec.Cmd) (*child, error) {
+	c := &child{name: name, log: filepath.Join(s.data, logName), cmd: cmd, done: make(chan struct{})}
+	output, err := os.OpenFile(c.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close() // the process has its own
+	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	c := &child{name: name, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
 		close(c.done)
 	}()
 	return c, nil
+}
+
+// hasEnded says how the process ended, which nobody asked it to, and where it may have said why.
+func (c *child) hasEnded() error {
+	return fmt.Errorf("%s ended (%v), see %s", c.name, c.cmd.ProcessState, c.log)
 }
 
 // tell says when the process has ended.
@@ -203,11 +221,11 @@ func (c *child) await(ctx context.Context, ready func() bool) error {
 	for !ready() {
 		select {
 		case <-c.done:
-			return fmt.Errorf("%s ended: %v", c.name, c.cmd.ProcessState)
+			return c.hasEnded()
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-deadline:
-			return errors.New(c.name + " was not ready after 30 seconds")
+			return fmt.Errorf("%s was not ready after 30 seconds, see %s", c.name, c.log)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
