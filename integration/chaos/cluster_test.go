@@ -192,6 +192,9 @@ func (s *site) newNode(t *testing.T, h host, id int32, connect string) *node {
 		"num.network.threads":                     "2",
 		"num.io.threads":                          "4",
 	}
+	if *protocol != "" {
+		settings["inter.broker.protocol.version"] = *protocol
+	}
 	var lines []string
 	for key, value := range settings {
 		lines = append(lines, key+"="+value)

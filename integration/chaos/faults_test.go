@@ -21,7 +21,9 @@ var plans = []plan{
 	{name: "F7", fault: loseZooKeeper},
 	{name: "F8", fault: powerFailure(1)},
 	{name: "F8x2", fault: powerFailure(2)},
+	{name: "F8reborn", fault: rebornController},
 	{name: "F11", fault: staleFirst},
+	{name: "F13", fault: killCoordinator},
 	{name: "F16", fault: reassign, replicas: [][]int32{{1, 2, 3}, {2, 3, 1}}, after: reassignBack},
 }
 
@@ -171,13 +173,12 @@ func (r *round) expireSession() error {
 	if id, err := r.tree.controller(); err == nil && r.rng.IntN(2) == 0 {
 		n = r.nodes[id-1]
 	}
-	path := fmt.Sprintf("%s/brokers/ids/%d", r.tree.chroot, n.id)
-	_, stat, err := r.tree.conn.Exists(path)
+	session, err := r.registration(n)
 	if err != nil {
 		return err
 	}
-	r.rec.Faultf("the session %#x of %v ends", stat.EphemeralOwner, n)
-	harness.ExpireSession(r.t, n.Connect, stat.EphemeralOwner)
+	r.rec.Faultf("the session %#x of %v ends", session, n)
+	harness.ExpireSession(r.t, n.Connect, session)
 	r.pause(time.Second, 3*time.Second)
 	return nil
 }
@@ -237,6 +238,65 @@ func powerFailure(brokers int) func(*round) error {
 		}
 		return nil
 	}
+}
+
+// rebornController (F8) takes the power from the controller, a leader, and keeps the others from noticing: it is back, with a registration of its new life, and controller
+// again, before anybody has seen that it was gone. What it had not synced is gone, and yet every znode says that it is in sync.
+func rebornController(r *round) error {
+	id, err := r.tree.controller()
+	if err != nil {
+		return err
+	}
+	n := r.nodes[id-1]
+	if _, err := r.ledBy(n); err != nil {
+		return err
+	}
+	r.rec.Faultf("power failure of %v, the controller", n)
+	before, err := r.registration(n)
+	if err != nil {
+		return err
+	}
+	if err := n.powerFails(); err != nil {
+		return err
+	}
+	r.rec.Faultf("start %v", n)
+	began := time.Now()
+	if err := n.saveLog(); err != nil {
+		return err
+	}
+	n.launch()
+	time.Sleep(time.Until(began.Add(sessionTimeout / 2))) // its former session lasts a heartbeat less than its timeout, at least
+	for _, other := range r.nodes[:brokerCount] {
+		if other != n {
+			r.rec.Faultf("SIGSTOP %v", other)
+			other.pause()
+		}
+	}
+	err = eventually(sessionTimeout*5/8, func() error { // shorter than the others' sessions
+		if now, err := r.registration(n); err != nil || now == before {
+			return fmt.Errorf("%v is not registered anew: %v", n, err)
+		}
+		if now, err := r.tree.controller(); err != nil || now != id {
+			return fmt.Errorf("%v is not the controller: %v", n, err)
+		}
+		return nil
+	})
+	r.rec.Faultf("SIGCONT the others; %v is the controller again: %v", n, err == nil)
+	for _, other := range r.nodes[:brokerCount] {
+		if other != n {
+			other.resume()
+		}
+	}
+	return n.awaitStarted()
+}
+
+// registration is the id of the session that a broker is registered in.
+func (r *round) registration(n *node) (session int64, err error) {
+	_, stat, err := r.tree.conn.Exists(fmt.Sprintf("%s/brokers/ids/%d", r.tree.chroot, n.id))
+	if err != nil {
+		return 0, err
+	}
+	return stat.EphemeralOwner, nil
 }
 
 // coveredBut says whether every partition has a replica in sync on a broker that is not among these.

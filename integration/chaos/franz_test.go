@@ -106,8 +106,8 @@ func (r *round) franzReader(ctx context.Context, name string, kind history.Kind,
 	}
 	defer client.Close()
 	next := map[int32]int64{}
-	for p := range r.partitions { // reading nothing is a reading, too
-		r.rec.Add(history.Event{Kind: kind, Client: name, Topic: r.topic, Partition: p})
+	if kind == history.Final {
+		defer func() { r.recordRead(name, next, until()) }()
 	}
 	for !reached(next, until()) {
 		if ctx.Err() != nil {
@@ -119,6 +119,15 @@ func (r *round) franzReader(ctx context.Context, name string, kind history.Kind,
 		r.recordFetches(name, kind, false, fetches, next)
 	}
 	return nil
+}
+
+// recordRead records which partitions the final reader has read to their ends.
+func (r *round) recordRead(name string, next, ends map[int32]int64) {
+	for p, end := range ends {
+		if next[p] >= end {
+			r.rec.Add(history.Event{Kind: history.Final, Client: name, Topic: r.topic, Partition: p, Outcome: history.OK})
+		}
+	}
 }
 
 func (r *round) recordFetches(name string, kind history.Kind, group bool, fetches kgo.Fetches, next map[int32]int64) {

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gregor/integration/harness"
 	"gregor/integration/stock"
@@ -27,8 +28,17 @@ var (
 	count     = flag.Int("chaos.count", 1, "rounds of each fault")
 	only      = flag.String("chaos.faults", "", "faults to do, comma-separated, for example F1,F4 (default: all)")
 	firstSeed = flag.Uint64("chaos.seed", 1, "seed of the first round of every fault, which decides what is done to whom; the next ones count up from it")
+	protocol  = flag.String("chaos.protocol", "", "inter.broker.protocol.version of the brokers (default: their own)")
 	keep      = flag.String("chaos.keep", "", "folder for the histories of rounds that went wrong (default: a temporary folder, which then stays)")
 )
+
+// limit is how long whatever must happen may take. It is generous, since a busy machine is no fault of the cluster's; how long things took stands in the
+// test's log.
+var limit = 2 * time.Minute
+
+func init() {
+	flag.DurationVar(&limit, "chaos.limit", limit, "how long the cluster may take to do whatever it must do")
+}
 
 // insideEnv says that the process is the one inside the namespaces.
 const insideEnv = "GREGOR_CHAOS_INSIDE"

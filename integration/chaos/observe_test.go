@@ -99,10 +99,10 @@ func (r *round) watchEnds(ctx context.Context) {
 func (r *round) watchCommits(ctx context.Context) {
 	for ctx.Err() == nil {
 		from := r.rec.Now()
-		before, err := r.tree.state("__consumer_offsets", groupPartition(r.group()))
+		before, err := r.tree.state(offsetsTopic, groupPartition(r.group()))
 		if err == nil && before.Leader >= 1 {
 			committed, err := r.nodes[before.Leader-1].committed(ctx, r.group(), r.topic, r.partitions)
-			after, err2 := r.tree.state("__consumer_offsets", groupPartition(r.group()))
+			after, err2 := r.tree.state(offsetsTopic, groupPartition(r.group()))
 			if err == nil && err2 == nil && after.Epoch == before.Epoch {
 				for p, offset := range committed {
 					r.rec.Add(history.Event{Kind: history.Committed, From: from, Client: r.group(), Topic: r.topic, Partition: p, Offset: offset})
@@ -113,8 +113,11 @@ func (r *round) watchCommits(ctx context.Context) {
 	}
 }
 
-// offsetsPartitions is offsets.topic.num.partitions.
-const offsetsPartitions = 2
+// The topic of groups and offsets, and offsets.topic.num.partitions.
+const (
+	offsetsTopic      = "__consumer_offsets"
+	offsetsPartitions = 2
+)
 
 // groupPartition is the partition of __consumer_offsets that a group belongs to: Java's hash code of its name.
 func groupPartition(group string) int32 {

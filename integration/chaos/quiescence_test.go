@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
@@ -18,37 +19,34 @@ func (r *round) recordEnd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reading, cancel := context.WithTimeout(ctx, limit)
+	reading, cancel := context.WithTimeout(ctx, r.rest)
 	defer cancel()
-	if err := r.franzReader(reading, "final", history.Final, func() map[int32]int64 { return ends }); err != nil {
-		return err
-	}
+	failures := []error{r.franzReader(reading, "final", history.Final, func() map[int32]int64 { return ends })}
 	for p := range r.partitions {
-		if err := r.recordReplicas(p, ends[p]); err != nil {
-			return err
-		}
+		failures = append(failures, r.recordReplicas(p, ends[p]))
 	}
-	return r.recordViews(ctx)
+	return errors.Join(append(failures, r.recordViews(ctx))...)
 }
 
-// recordReplicas records every replica's files of a partition, at a moment when all of them are in sync. Nobody writes any more.
+// recordReplicas records every replica's files of a partition, at a moment when all of them are in sync, or in vain awaited to be: then those are recorded that are said
+// to be. Nobody writes any more.
 func (r *round) recordReplicas(p int32, mark int64) error {
 	var logs []history.Event
-	err := eventually(limit, func() error {
+	err := eventually(r.rest, func() error {
 		before, err := r.tree.state(r.topic, p)
 		if err != nil {
 			return err
 		}
-		if len(before.ISR) != len(before.Replicas) {
-			return fmt.Errorf("%s-%d: in sync are %v of %v", r.topic, p, before.ISR, before.Replicas)
-		}
 		logs = nil
-		for _, id := range before.Replicas {
+		for _, id := range before.ISR {
 			log, err := r.replica(r.nodes[id-1], p, mark)
 			if err != nil {
 				return err
 			}
 			logs = append(logs, log)
+		}
+		if len(before.ISR) != len(before.Replicas) {
+			return fmt.Errorf("%s-%d: in sync are %v of %v", r.topic, p, before.ISR, before.Replicas)
 		}
 		if after, err := r.tree.state(r.topic, p); err != nil || after.Version != before.Version {
 			return fmt.Errorf("%s-%d: the state changes: %v", r.topic, p, err)
@@ -64,7 +62,7 @@ func (r *round) recordReplicas(p int32, mark int64) error {
 // recordViews records what ZooKeeper and every broker say of the topic, once they agree or the time is up.
 func (r *round) recordViews(ctx context.Context) error {
 	var events []history.Event
-	err := eventually(limit, func() error {
+	err := eventually(r.rest, func() error {
 		if err := r.converged(ctx); err != nil {
 			return err
 		}

@@ -19,12 +19,10 @@ import (
 )
 
 const (
-	// limit is how long whatever must happen may take. It is generous, since a busy machine is no fault of the cluster's; how long things took stands in
-	// the test's log.
-	limit           = 2 * time.Minute
 	calm            = 1500 * time.Millisecond // of traffic before a fault
 	sendInterval    = 5 * time.Millisecond    // per producer
 	maxMessageBytes = 65536
+	grace           = 5 * time.Second // for clients and replicas that may have lost their way
 )
 
 // A round is one fault while clients work on a topic of their own.
@@ -37,6 +35,7 @@ type round struct {
 	partitions int32
 	acksAll    bool
 	patience   time.Duration // of the clients: limit, or less in a round that must lose records
+	rest       time.Duration // how long each step of the round's end may take: patience, or little once something was awaited in vain
 
 	acks    atomic.Int64 // acknowledged so far
 	gap     atomic.Int64 // longest time without an acknowledgement, in nanoseconds
@@ -86,8 +85,9 @@ func (c *cluster) play(t *testing.T, dir string, seed uint64, p plan) ([]history
 		acksAll: !p.acks1, patience: limit,
 	}
 	if p.loses {
-		r.patience = 5 * time.Second
+		r.patience = grace
 	}
+	r.rest = r.patience
 	began := time.Now()
 	trouble := r.run(p)
 	events, err := r.rec.Close()
@@ -123,7 +123,10 @@ func (r *round) run(p plan) error {
 	r.rec.Faultf("the fault ends")
 	heal := r.heal()
 	converged := eventually(limit, func() error { return r.converged(ctx) })
-	r.rec.Faultf("converged after %.1f s", float64(r.rec.Now()-healing)/1e9)
+	r.rec.Faultf("converged after %.1f s: %v", float64(r.rec.Now()-healing)/1e9, converged == nil)
+	if fault != nil || heal != nil || converged != nil {
+		r.rest = grace // what there is is recorded and judged, but nothing is waited for any more
+	}
 	progress := r.progress()
 	clients := work.end()
 	if err := errors.Join(fault, heal, converged, progress, clients, r.healthy(), r.recordEnd(ctx)); err != nil {
@@ -214,10 +217,10 @@ func (w *workers) end() error {
 	ends, err := w.r.highWatermarks()
 	if err == nil {
 		w.ends.Store(&ends)
-		stop := time.AfterFunc(w.r.patience, w.reading)
+		stop := time.AfterFunc(w.r.rest, w.reading)
 		w.readers.Wait()
 		stop.Stop()
-		err = eventually(w.r.patience, func() error { return w.r.groupAt(ends) })
+		err = eventually(w.r.rest, func() error { return w.r.groupAt(ends) })
 	}
 	w.reading()
 	w.member()
@@ -228,7 +231,7 @@ func (w *workers) end() error {
 
 // highWatermarks is the end of every partition as its leader tells.
 func (r *round) highWatermarks() (ends map[int32]int64, err error) {
-	err = eventually(limit, func() error {
+	err = eventually(r.rest, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		list, err := r.admin.ListEndOffsets(ctx, r.topic)
@@ -279,7 +282,7 @@ func (r *round) warmUp() error {
 // progress waits until the producers are heard of again.
 func (r *round) progress() error {
 	before := r.acks.Load()
-	return eventually(r.patience, func() error {
+	return eventually(r.rest, func() error {
 		if r.acks.Load() < before+50 {
 			return errors.New("no acknowledgements after the fault")
 		}

@@ -96,10 +96,11 @@ func few(invariant string, texts []string) []Anomaly {
 	return list
 }
 
-// lostWrites (I1): an acknowledged value is among what is read when all is over. A partition that nobody read then is not judged.
+// lostWrites (I1): an acknowledged value is among what is read when all is over. A partition that was not read to its end then is not judged.
 func lostWrites(h *indexed) []Anomaly {
-	read := map[place]map[string]bool{}
+	read, ended := map[place]map[string]bool{}, map[place]bool{}
 	for _, e := range h.by[Final] {
+		ended[e.place()] = ended[e.place()] || e.Outcome == OK
 		if read[e.place()] == nil {
 			read[e.place()] = map[string]bool{}
 		}
@@ -109,7 +110,7 @@ func lostWrites(h *indexed) []Anomaly {
 	}
 	var texts []string
 	for _, e := range h.by[Send] {
-		if values, judged := read[e.place()]; judged && e.Outcome == OK && !values[e.Value] {
+		if ended[e.place()] && e.Outcome == OK && !read[e.place()][e.Value] {
 			texts = append(texts, fmt.Sprintf("%s: %q, acknowledged at offset %d after %.3f s, is lost", e.place(), e.Value, e.Offset, seconds(e.At)))
 		}
 	}

@@ -38,7 +38,7 @@ func sound() []Event {
 		{Kind: Commit, From: 56, At: 57, Client: "g", Topic: "t", Offset: 2, Outcome: Unknown},
 		{Kind: Commit, From: 58, At: 59, Client: "g", Topic: "t", Offset: 3, Outcome: OK},
 		state(60, 2, 1, 2, 1, 2, 3),
-		read(Final, 70, "final", Record{0, "a"}, Record{1, "b"}, Record{2, "c"}),
+		{Kind: Final, At: 70, Client: "final", Topic: "t", Outcome: OK, Records: []Record{{0, "a"}, {1, "b"}, {2, "c"}}},
 		{Kind: Replica, At: 71, Client: "1", Topic: "t", Offset: 3, Batches: batches},
 		{Kind: Replica, At: 71, Client: "2", Topic: "t", Offset: 3, Batches: batches},
 		{Kind: View, At: 72, Client: "1", Topic: "t", Leader: 2, Epoch: 1, ISR: []int32{3, 2, 1}, Replicas: []int32{1, 2, 3}},
@@ -187,6 +187,7 @@ func TestWhatIsAllowed(t *testing.T) {
 			events = change(Final, 0, func(e *Event) { e.Records = append(e.Records, Record{3, "timeout"}) })(events)
 			return append(events, Event{Kind: Send, From: 60, At: 65, Client: "p", Topic: "t", Seq: 9, Value: "timeout", Outcome: Unknown, Idempotent: true})
 		}},
+		{"a partition that could not be read to its end", Rules{}, change(Final, 0, func(e *Event) { e.Outcome, e.Records = "", nil })},
 		{"a commit whose outcome nobody knows may show late", Rules{}, more(Event{Kind: Committed, From: 80, At: 81, Client: "g", Topic: "t", Offset: 2})},
 		{"a commit that was not over when the other began", Rules{}, more(Event{Kind: Commit, From: 58, At: 81, Client: "g", Topic: "t", Offset: 1, Outcome: OK})},
 		{"an old leader that does not know it yet", Rules{}, more(Event{Kind: End, From: 80, At: 81, Topic: "t", Offset: 2, Epoch: 0})},

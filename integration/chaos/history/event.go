@@ -23,7 +23,7 @@ const (
 	Fault     Kind = "fault"     // Note says what was done to whom
 	Send      Kind = "send"      // one record sent: Client, Partition, Seq, Value, Outcome, and Offset when acknowledged
 	Poll      Kind = "poll"      // what one poll of a consumer returned for one partition: Records; Group says a group assigned it
-	Final     Kind = "final"     // like Poll, of a consumer that read from the start to the end when all was over
+	Final     Kind = "final"     // like Poll, of a consumer that read from the start when all was over; Outcome OK in its last one, at the partition's end
 	End       Kind = "end"       // a leader's answer to ListOffsets(latest): Offset is the high watermark, Epoch the leader's
 	Commit    Kind = "commit"    // a group's commit: Client is the group; Offset, Outcome
 	Committed Kind = "committed" // a group's committed offset as fetched; -1 when the answer was that there is none
