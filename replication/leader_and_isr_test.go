@@ -76,7 +76,7 @@ func TestLeaderAndISRState(t *testing.T) {
 	}
 }
 
-// A topic id reaches partition.metadata, also when it comes later and nothing else is new, and holds after a restart.
+// A topic id reaches partition.metadata with the first batch, also when it comes later and nothing else is new, and holds after a restart.
 func TestTopicIDArrivesLate(t *testing.T) {
 	r := newReplica(t, 1, 1)
 	state := partitionState{leader: me, epoch: 1, isr: []int32{1}, replicas: []int32{1}, isNew: true}
@@ -90,6 +90,7 @@ func TestTopicIDArrivesLate(t *testing.T) {
 	if _, codes := r.leaderAndISR(1, -1, idA, state); codes[0] != noCode {
 		t.Fatalf("an id for a topic without: %v", codes)
 	}
+	mustAppend(t, p, 1, 1)
 	r.restart()
 	if _, code := r.Partition(tp0); code != protocol.UnknownTopicOrPartition {
 		t.Fatalf("before the controller has spoken: %v", code)

@@ -45,7 +45,8 @@ func highWatermarks(logs []*Log) map[protocol.TopicPartition]int64 {
 func (d *logDir) checkpoint(name string) error {
 	d.checkpoints.Lock()
 	defer d.checkpoints.Unlock()
-	offsets := checkpoints[name](d.manager.byDir()[d])
+	logs := d.manager.byDir()[d]
+	offsets := checkpoints[name](logs)
 	for tp := range d.checkpoints.stale[name] {
 		if _, back := offsets[tp]; !back {
 			delete(d.checkpoints.stale[name], tp)
@@ -55,11 +56,29 @@ func (d *logDir) checkpoint(name string) error {
 	if d.err() != nil || d.checkpoints.written[name] == string(data) {
 		return nil
 	}
+	claim := func(raise bool) {
+		for _, l := range logs {
+			if point := offsets[l.tp]; name == recoveryPointCheckpoint && (point > l.claimed.Load()) == raise {
+				l.claimed.Store(point)
+			}
+		}
+	}
+	claim(true)
 	if err := writeFileAtomic(filepath.Join(d.path, name), data); err != nil {
 		return d.fail(fmt.Errorf("write %s: %w", name, err))
 	}
+	claim(false)
 	d.checkpoints.written[name] = string(data)
 	return nil
+}
+
+// unclaim rewrites the checkpoint of recovery points when it says that something is durable that the log does not have any more (LogManager.truncateTo). What is
+// appended there next would not be looked at after a crash.
+func (l *Log) unclaim() error {
+	if l.claimed.Load() <= l.recoveryPoint.Load() {
+		return nil
+	}
+	return l.dir.checkpoint(recoveryPointCheckpoint)
 }
 
 // left notes that a partition has no log in the directory any more.

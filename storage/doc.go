@@ -22,7 +22,8 @@
 //	leader-epoch-checkpoint  see checkpoint.go
 //	partition.metadata       version: 0, topic_id
 //
-// A log that was never written has no segment files; the first append makes them.
+// A log that was never written has no files; the first append makes them, partition.metadata before the others and durably. An epoch without a batch is in
+// leader-epoch-checkpoint only by chance: a start forgets it.
 //
 // # What survives what
 //
@@ -30,8 +31,8 @@
 // .kafka_cleanshutdown and checks all batches from the recovery point on, so that a batch that was half written is cut,
 // and what was gathered in memory (index entries) is built anew.
 //
-// The machine dies: everything below the recovery point. Its offset is raised only after the log files, indexes, snapshots and the
-// directory's entries below it were synced, and stored with a rename. Above it, what the disk has; recovery cuts at the first batch
+// The machine dies: everything below the recovery point. Its offset is raised only after the log files, indexes, snapshots, leader epochs and the
+// directory's entries below it were synced, and stored with a rename. Before a log that was cut grows again, no file claims a recovery point behind the cut. Above it, what the disk has; recovery cuts at the first batch
 // whose checksum is wrong, drops the segments behind, and says so. Checkpoints, epochs, metadata are replaced by rename, so the old or
 // the new one is there.
 //
@@ -44,6 +45,6 @@
 // # Who waits for whom
 //
 // One lock per log, held by its one writer. Readers take an immutable list of segments and the tail, a consistent pair of log end and
-// position; a segment's files close when the log and the last reader have let go. No fsync happens under a log's lock. Lock order:
+// position; a segment's files close when the log and the last reader have let go. No fsync happens under a log's lock, but that of partition.metadata before the first batch. Lock order:
 // Manager.creation, Manager.mu, Log.flushMu, Log.mu, segment.mu, indexFile.mu; tail.mu and epochCache.mu are leaves.
 package storage

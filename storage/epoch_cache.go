@@ -17,28 +17,34 @@ type epochEntry struct {
 }
 
 // epochCache is leader-epoch-checkpoint in memory (LeaderEpochFileCache): epochs and starts rise strictly. Changes are
-// made in memory, where an append can afford it, and stored by save.
+// made in memory, where an append can afford it, and stored by save before the recovery point passes them: recovery builds what lies
+// behind that point from the batches. An epoch without a batch is not stored, since a start forgets it anyway; so thousands of
+// partitions that nobody writes to change their leader without a write to the disk.
 type epochCache struct {
 	path string
 
 	mu struct {
 		sync.Mutex
 		entries []epochEntry
-		changes int64 // counts changes
 	}
 	file struct {
 		sync.Mutex
-		saved int64 // changes that the file has
+		damaged bool         // the file is to be replaced whatever the epochs are
+		entries []epochEntry // that the file has
 	}
 }
 
 // errEpochsDamaged: the file is there and makes no sense.
 var errEpochsDamaged = errors.New("leader epoch checkpoint is damaged")
 
+func newEpochCache(dir string) *epochCache {
+	return &epochCache{path: filepath.Join(dir, leaderEpochFile)}
+}
+
 // loadEpochCache reads the file. found is false when it is missing or damaged; then the cache is empty and damage is
 // returned as errEpochsDamaged.
 func loadEpochCache(dir string) (c *epochCache, found bool, err error) {
-	c = &epochCache{path: filepath.Join(dir, leaderEpochFile)}
+	c = newEpochCache(dir)
 	data, err := readSmallFile(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, false, nil
@@ -46,10 +52,12 @@ func loadEpochCache(dir string) (c *epochCache, found bool, err error) {
 	if err != nil {
 		return c, false, err
 	}
-	if c.mu.entries, err = parseEpochs(data); err != nil {
-		c.mu.entries = nil
+	entries, err := parseEpochs(data)
+	if err != nil {
+		c.file.damaged = true
 		return c, false, fmt.Errorf("%w: %w", errEpochsDamaged, err)
 	}
+	c.mu.entries, c.file.entries = entries, slices.Clone(entries)
 	return c, true, nil
 }
 
@@ -90,7 +98,6 @@ func (c *epochCache) assign(epoch int32, start int64) bool {
 		n--
 	}
 	c.mu.entries = append(c.mu.entries[:n], epochEntry{epoch, start})
-	c.mu.changes++
 	return true
 }
 
@@ -143,14 +150,7 @@ func (c *epochCache) forOffset(offset int64) int32 {
 func (c *epochCache) truncateTail(offset int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := len(c.mu.entries)
-	for n > 0 && c.mu.entries[n-1].start >= offset {
-		n--
-	}
-	if n < len(c.mu.entries) {
-		c.mu.entries = c.mu.entries[:n]
-		c.mu.changes++
-	}
+	c.mu.entries = below(c.mu.entries, offset)
 }
 
 // truncateHead drops the epochs that end before offset; the one that offset lies in begins there now.
@@ -166,7 +166,6 @@ func (c *epochCache) truncateHead(offset int64) {
 	}
 	c.mu.entries = c.mu.entries[n-1:]
 	c.mu.entries[0].start = offset
-	c.mu.changes++
 }
 
 // become takes over another cache's epochs.
@@ -176,10 +175,7 @@ func (c *epochCache) become(other *epochCache) {
 	other.mu.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !slices.Equal(c.mu.entries, entries) {
-		c.mu.entries = entries
-		c.mu.changes++
-	}
+	c.mu.entries = entries
 }
 
 // clear drops all epochs.
@@ -187,29 +183,61 @@ func (c *epochCache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.entries = nil
-	c.mu.changes++
 }
 
-// save stores the epochs when they have changed since the last time. It syncs, so it runs outside the log's lock.
-func (c *epochCache) save() error {
-	c.file.Lock()
-	defer c.file.Unlock()
-	c.mu.Lock()
-	changes := c.mu.changes
-	var data []byte
-	if changes != c.file.saved {
-		data = fmt.Appendf(nil, "%d\n%d\n", checkpointVersion, len(c.mu.entries))
-		for _, e := range c.mu.entries {
-			data = fmt.Appendf(data, "%d %d\n", e.epoch, e.start)
-		}
+// below are the leading entries that begin before offset.
+func below(entries []epochEntry, offset int64) []epochEntry {
+	n := len(entries)
+	for n > 0 && entries[n-1].start >= offset {
+		n--
 	}
-	c.mu.Unlock()
-	if data == nil {
+	return entries[:n]
+}
+
+// storableLocked is a copy of the epochs that have a batch below logEnd, or nil when the file has the same ones. What the file says about epochs
+// without a batch counts only for exact. The caller holds file.
+func (c *epochCache) storableLocked(logEnd int64, exact bool) []epochEntry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	entries, stored := below(c.mu.entries, logEnd), c.file.entries
+	if !exact {
+		stored = below(stored, logEnd)
+	}
+	if !c.file.damaged && slices.Equal(entries, stored) {
 		return nil
 	}
-	if err := writeFileAtomic(c.path, data); err != nil {
+	return append([]epochEntry{}, entries...)
+}
+
+// changed reports whether save has something to do.
+func (c *epochCache) changed(logEnd int64) bool {
+	c.file.Lock()
+	defer c.file.Unlock()
+	return c.storableLocked(logEnd, false) != nil
+}
+
+// save stores the epochs of a log that ends at logEnd with replace, unless the file has them. It syncs, so it runs outside the log's lock.
+func (c *epochCache) save(logEnd int64, replace func(path string, data []byte) error) error {
+	return c.store(logEnd, false, replace)
+}
+
+// saveCut is save after a truncation: of what was cut nothing stays in the file.
+func (c *epochCache) saveCut(logEnd int64) error { return c.store(logEnd, true, writeFileAtomic) }
+
+func (c *epochCache) store(logEnd int64, exact bool, replace func(path string, data []byte) error) error {
+	c.file.Lock()
+	defer c.file.Unlock()
+	entries := c.storableLocked(logEnd, exact)
+	if entries == nil {
+		return nil
+	}
+	data := fmt.Appendf(nil, "%d\n%d\n", checkpointVersion, len(entries))
+	for _, e := range entries {
+		data = fmt.Appendf(data, "%d %d\n", e.epoch, e.start)
+	}
+	if err := replace(c.path, data); err != nil {
 		return err
 	}
-	c.file.saved = changes
+	c.file.entries, c.file.damaged = entries, false
 	return nil
 }

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"testing"
 )
@@ -35,7 +36,7 @@ func TestEpochCache(t *testing.T) {
 			t.Errorf("offset %d is of epoch %d, want %d", offset, got, want)
 		}
 	}
-	if err := c.save(); err != nil {
+	if err := c.save(math.MaxInt64, writeFileAtomic); err != nil {
 		t.Fatal(err)
 	}
 	if data, _ := os.ReadFile(c.path); string(data) != "0\n3\n0 0\n3 10\n5 12\n" {

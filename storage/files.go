@@ -2,10 +2,14 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // syncDir makes the entries of a directory durable: creations, renames and removals.
@@ -35,6 +39,26 @@ func replaceFile(path string, data []byte) error {
 	}
 	return os.Rename(tmp, path)
 }
+
+// replaceFileUnsynced is replaceFile for a caller that syncs the whole file system before it relies on the file.
+func replaceFileUnsynced(path string, data []byte) error {
+	tmp := path + ".tmp"
+	if err := os.WriteFile(tmp, data, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+// syncfsReports tells whether syncfs(2) reports that something could not be written: since Linux 5.8.
+var syncfsReports = sync.OnceValue(func() bool {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return false
+	}
+	var major, minor int
+	n, _ := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor)
+	return n == 2 && (major > 5 || major == 5 && minor >= 8)
+})
 
 func writeFileSync(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)

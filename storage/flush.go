@@ -28,10 +28,14 @@ func (l *Log) flush() error {
 	l.mu.unflushed, l.mu.lastFlushMs = 0, l.manager.nowMs()
 	l.mu.Unlock()
 
-	if from >= end && len(snapshots) == 0 && !created {
+	if from >= end && len(snapshots) == 0 && !created && !l.epochs.changed(end) {
 		return nil
 	}
-	if err := l.sync(list.list[max(list.floor(from), 0):], snapshots, created); err != nil {
+	err := l.epochs.save(end, writeFileAtomic)
+	if err == nil {
+		err = l.sync(list.list[max(list.floor(from), 0):], snapshots, created)
+	}
+	if err != nil {
 		return l.failed("flush", err)
 	}
 	l.mu.Lock()
@@ -54,7 +58,7 @@ func (l *Log) sync(segments []*segment, snapshots []int64, created bool) error {
 		}
 	}
 	if created || len(snapshots) > 0 {
-		return errors.Join(syncDir(l.path), syncDir(l.dir.path))
+		return errors.Join(syncDir(l.path), l.dir.syncEntries())
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"fmt"
-	"path/filepath"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -20,7 +19,7 @@ type Log struct {
 	manager *Manager
 
 	config   atomic.Pointer[LogConfig]
-	topicID  atomic.Pointer[protocol.TopicID]
+	topicID  atomic.Pointer[topicIdentity]
 	segments atomic.Pointer[segmentList] // never empty; replaced under mu
 	epochs   *epochCache
 	tail     tail
@@ -30,6 +29,7 @@ type Log struct {
 	highWatermark atomic.Int64
 	firstUnstable atomic.Int64 // producerState.firstUnstable
 	recoveryPoint atomic.Int64 // everything below is durable
+	claimed       atomic.Int64 // the largest recovery point that the directory's checkpoint file may have; see unclaim
 	closed        atomic.Bool
 	flushQueued   atomic.Bool // the flusher has it in its queue
 	unreplicated  atomic.Bool // producerState.unreplicated is not empty
@@ -76,36 +76,6 @@ func (l *Log) Dir() string { return l.dir.path }
 
 // Config is the effective configuration; it must not be changed.
 func (l *Log) Config() *LogConfig { return l.config.Load() }
-
-// TopicID is the id in partition.metadata, zero when there is none.
-func (l *Log) TopicID() protocol.TopicID {
-	if id := l.topicID.Load(); id != nil {
-		return *id
-	}
-	return protocol.TopicID{}
-}
-
-// SetTopicID writes partition.metadata when the log has none. A log keeps the id it has: another one is
-// INCONSISTENT_TOPIC_ID.
-func (l *Log) SetTopicID(id protocol.TopicID) error {
-	if id.IsZero() {
-		return nil
-	}
-	if had := l.TopicID(); !had.IsZero() {
-		if had != id {
-			return fmt.Errorf("%s has topic id %s, not %s: %w", l.tp, had, id, protocol.InconsistentTopicID)
-		}
-		return nil
-	}
-	if err := replaceFile(filepath.Join(l.path, partitionMetadataFile), formatPartitionMetadata(id)); err != nil {
-		return l.failed("write partition.metadata", err)
-	}
-	l.topicID.Store(&id)
-	l.mu.Lock()
-	l.mu.entriesChanged = true // durable with the next flush; until then the controller tells the id again
-	l.mu.Unlock()
-	return nil
-}
 
 // LogStartOffset is the first offset that can be read.
 func (l *Log) LogStartOffset() int64 { return l.logStart.Load() }
@@ -194,16 +164,14 @@ func (l *Log) AssignEpochStart(leaderEpoch int32) error {
 		return err
 	}
 	l.mu.Lock()
-	changed := l.epochs.assign(leaderEpoch, l.logEnd.Load())
-	l.mu.Unlock()
-	if !changed {
-		return nil
-	}
-	return l.saveEpochs()
+	defer l.mu.Unlock()
+	l.epochs.assign(leaderEpoch, l.logEnd.Load())
+	return nil
 }
 
+// saveEpochs stores the leader epochs after a truncation of the log's head or tail.
 func (l *Log) saveEpochs() error {
-	if err := l.epochs.save(); err != nil {
+	if err := l.epochs.saveCut(l.logEnd.Load()); err != nil {
 		return l.failed("write leader-epoch-checkpoint", err)
 	}
 	return nil

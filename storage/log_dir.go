@@ -27,6 +27,11 @@ type logDir struct {
 		stale map[string]map[protocol.TopicPartition]struct{}
 	}
 	meta atomic.Pointer[MetaProperties]
+
+	entries struct {
+		sync.Mutex
+		changed bool // directories of logs were made since the last fsync
+	}
 }
 
 // err is nil while the directory is online.
@@ -92,6 +97,27 @@ func makeLogDir(path string) error {
 		return &os.PathError{Op: "open", Path: path, Err: unix.ENOTDIR}
 	}
 	return err
+}
+
+// madeEntry notes that the directory of a log was made. The first flush makes it durable; a log that is lost before has nothing durable in it.
+func (d *logDir) madeEntry() {
+	d.entries.Lock()
+	d.entries.changed = true
+	d.entries.Unlock()
+}
+
+// syncEntries makes the directories of new logs durable.
+func (d *logDir) syncEntries() error {
+	d.entries.Lock()
+	defer d.entries.Unlock()
+	if !d.entries.changed {
+		return nil
+	}
+	if err := syncDir(d.path); err != nil {
+		return err
+	}
+	d.entries.changed = false
+	return nil
 }
 
 // unlock lets another process have the directory.

@@ -23,19 +23,13 @@ type loadState struct {
 // loadLog opens the log in a partition's directory, which lies in d and is called name (LogLoader). After a clean stop it reads names, the last index entry and
 // a few batch headers; otherwise recover checks everything from the recovery point on.
 func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, name string, st loadState) (*Log, error) {
-	l := &Log{tp: tp, dir: d, manager: m, path: filepath.Join(d.path, name)}
-	l.config.Store(m.cfg.topicConfig(tp.Topic))
-	l.mu.lastSnapshot, l.mu.lastFlushMs = -1, m.nowMs()
-	l.firstUnstable.Store(math.MaxInt64)
-
+	l := m.newLog(d, tp, name)
 	segments, err := l.listSegments()
 	if err != nil {
 		return nil, err
 	}
 	if len(segments) == 0 {
-		s := newSegment(l.path, st.logStart, 0, m.nowMs())
-		s.mu.absent = true
-		segments = append(segments, s)
+		segments = append(segments, l.absentSegment(st.logStart))
 	}
 	l.segments.Store(&segmentList{segments})
 	defer func() {
@@ -54,6 +48,32 @@ func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, name string, st
 	return l, nil
 }
 
+// newLog is a log of which nothing is known yet.
+func (m *Manager) newLog(d *logDir, tp protocol.TopicPartition, name string) *Log {
+	l := &Log{tp: tp, dir: d, manager: m, path: filepath.Join(d.path, name)}
+	l.config.Store(m.cfg.topicConfig(tp.Topic))
+	l.mu.lastSnapshot, l.mu.lastFlushMs = -1, m.nowMs()
+	l.firstUnstable.Store(math.MaxInt64)
+	return l
+}
+
+// emptyLog is the log of a partition's directory that was just made.
+func (m *Manager) emptyLog(d *logDir, tp protocol.TopicPartition, name string) *Log {
+	l := m.newLog(d, tp, name)
+	s := l.absentSegment(0)
+	l.segments.Store(&segmentList{[]*segment{s}})
+	l.epochs = newEpochCache(l.path)
+	l.tail.reset(s, 0)
+	return l
+}
+
+// absentSegment is a segment whose files the first append makes.
+func (l *Log) absentSegment(base int64) *segment {
+	s := newSegment(l.path, base, 0, l.manager.nowMs())
+	s.mu.absent = true
+	return s
+}
+
 // loadMetadata reads partition.metadata and leader-epoch-checkpoint. Damage is reported and repaired, not fatal.
 func (l *Log) loadMetadata() error {
 	id, err := readPartitionMetadata(l.path)
@@ -63,7 +83,7 @@ func (l *Log) loadMetadata() error {
 	if err != nil {
 		l.warn("partition.metadata is damaged; it is written anew with the topic id that the controller sends", "error", err)
 	} else if !id.IsZero() {
-		l.topicID.Store(&id)
+		l.topicID.Store(&topicIdentity{id, true})
 	}
 	return nil
 }
@@ -102,6 +122,7 @@ func (l *Log) loadContent(st loadState) error {
 	}
 	l.tail.reset(l.segments.Load().active(), end)
 	l.logEnd.Store(end)
+	l.claimed.Store(st.recoveryPoint)
 	l.recoveryPoint.Store(min(st.recoveryPoint, end))
 	if st.clean {
 		l.recoveryPoint.Store(end)
@@ -196,7 +217,10 @@ func (l *Log) loadEpochs(found bool, start, end int64) error {
 	}
 	l.epochs.truncateTail(end)
 	l.epochs.truncateHead(start)
-	return l.epochs.save()
+	if found {
+		return nil
+	}
+	return l.epochs.save(end, writeFileAtomic)
 }
 
 // eachHeader calls fn for the batches that hold offsets in [from, to).

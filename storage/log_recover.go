@@ -18,6 +18,7 @@ func (l *Log) recover(recoveryPoint int64) (*producerState, error) {
 		return nil, err
 	}
 	next := first.base
+	l.epochs.truncateTail(next) // those of the batches to come are built anew; the file may have some that were cut since
 	for i := from; i < len(list.list); i++ {
 		s := list.list[i]
 		end, cut, err := l.recoverSegment(s, max(next, s.base), &state)

@@ -25,6 +25,7 @@ type Manager struct {
 		futures map[protocol.TopicPartition]*Log // copies on their way into another directory
 	}
 	preferred  map[protocol.TopicPartition]string // directories that logs are to be created in; guarded by creation
+	placed     placement                          // guarded by creation
 	background background
 }
 
@@ -35,6 +36,7 @@ func Open(cfg ManagerConfig) (*Manager, error) {
 	m := &Manager{cfg: cfg.withDefaults()}
 	m.mu.logs, m.mu.futures = map[protocol.TopicPartition]*Log{}, map[protocol.TopicPartition]*Log{}
 	m.preferred = map[protocol.TopicPartition]string{}
+	m.placed.logs = map[*logDir]int{}
 	m.background.init(m)
 	for _, path := range slices.Compact(slices.Clone(cfg.Dirs)) {
 		d, locked, err := openLogDir(m, path)
@@ -195,9 +197,34 @@ func (m *Manager) candidates(tp protocol.TopicPartition) []*logDir {
 	if preferred, ok := m.preferred[tp]; ok {
 		return slices.DeleteFunc(dirs, func(d *logDir) bool { return d.path != preferred })
 	}
-	logs := m.byDir()
-	slices.SortStableFunc(dirs, func(a, b *logDir) int { return len(logs[a]) - len(logs[b]) })
+	m.recount()
+	slices.SortStableFunc(dirs, func(a, b *logDir) int { return m.placed.logs[a] - m.placed.logs[b] })
 	return dirs
+}
+
+// placement is how many logs each directory has, so that thousands of logs that are made one after the other are not counted for each of them.
+type placement struct {
+	logs  map[*logDir]int
+	total int
+}
+
+func (p *placement) add(d *logDir) {
+	p.logs[d]++
+	p.total++
+}
+
+// recount counts anew when logs came or went in another way than by create.
+func (m *Manager) recount() {
+	m.mu.RLock()
+	total := len(m.mu.logs) + len(m.mu.futures)
+	m.mu.RUnlock()
+	if m.placed.total == total {
+		return
+	}
+	m.placed = placement{logs: map[*logDir]int{}}
+	for _, l := range m.all() {
+		m.placed.add(l.dir)
+	}
 }
 
 // create makes a log in the directory name of d. A preference for the log has then been served.
@@ -206,20 +233,25 @@ func (m *Manager) create(d *logDir, tp protocol.TopicPartition, name string, id 
 		return nil, err
 	}
 	path := filepath.Join(d.path, name)
-	if err := os.Mkdir(path, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return nil, err
+	var l *Log
+	err := os.Mkdir(path, 0o755)
+	switch {
+	case err == nil:
+		l = m.emptyLog(d, tp, name)
+		d.madeEntry()
+	case errors.Is(err, os.ErrExist):
+		l, err = m.loadLog(d, tp, name, loadState{clean: true, highWatermark: -1})
 	}
-	l, err := m.loadLog(d, tp, name, loadState{clean: true, highWatermark: -1})
 	if err != nil {
 		return nil, err
 	}
-	l.mu.entriesChanged = true // the first flush makes the directory durable; before, a log that is lost has nothing durable in it
 	if err := l.SetTopicID(id); err != nil && !errors.Is(err, protocol.InconsistentTopicID) {
 		return nil, err
 	}
 	if err := m.add(l); err != nil {
 		return nil, err
 	}
+	m.placed.add(d)
 	delete(m.preferred, tp)
 	overridden := l.Config().Overridden
 	if overridden == "" {

@@ -52,6 +52,9 @@ func (m *Manager) Load() error {
 		return fmt.Errorf("%w: no log directory is left after loading", ErrStorage)
 	}
 	m.dropUselessFutures()
+	for _, l := range m.all() {
+		l.unclaim() // its error is the directory's
+	}
 	m.info("Loaded %d logs in %dms", len(m.Logs()), m.cfg.Clock().Sub(began)/time.Millisecond)
 	m.background.start()
 	return nil

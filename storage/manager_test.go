@@ -120,6 +120,10 @@ func TestTopicID(t *testing.T) {
 	if _, err := r.m.GetOrCreate(tp0, CreateOptions{TopicID: id, IsNew: true}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.Stat(filepath.Join(r.partition(), partitionMetadataFile)); err == nil {
+		t.Error("a log that has nothing to lose has partition.metadata")
+	}
+	fill(t, r.log(), 1)
 	data, _ := os.ReadFile(filepath.Join(r.partition(), partitionMetadataFile))
 	if string(data) != "version: 0\ntopic_id: "+id.String() {
 		t.Errorf("partition.metadata is %q", data)

@@ -50,3 +50,56 @@ func readPartitionMetadata(dir string) (protocol.TopicID, error) {
 	}
 	return parsePartitionMetadata(data)
 }
+
+// topicIdentity is the topic id of a log.
+type topicIdentity struct {
+	id     protocol.TopicID
+	stored bool // partition.metadata has it
+}
+
+// TopicID is the id of the topic that the log belongs to, zero when nobody has told it.
+func (l *Log) TopicID() protocol.TopicID {
+	if t := l.topicID.Load(); t != nil {
+		return t.id
+	}
+	return protocol.TopicID{}
+}
+
+// SetTopicID gives the log its topic's id when it has none. A log keeps the id it has: another one is INCONSISTENT_TOPIC_ID.
+//
+// partition.metadata is written at once when the log has something to lose, otherwise durably before its first batch (UnifiedLog.maybeFlushMetadataFile): until
+// then the controller tells the id again, and an empty log may as well belong to a topic that was made anew.
+func (l *Log) SetTopicID(id protocol.TopicID) error {
+	if id.IsZero() {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if had := l.TopicID(); !had.IsZero() {
+		if had != id {
+			return fmt.Errorf("%s has topic id %s, not %s: %w", l.tp, had, id, protocol.InconsistentTopicID)
+		}
+		return nil
+	}
+	l.topicID.Store(&topicIdentity{id: id})
+	if l.segments.Load().active().isAbsent() {
+		return nil
+	}
+	if err := l.storeTopicIDLocked(); err != nil {
+		return l.failed("write partition.metadata", err)
+	}
+	return nil
+}
+
+// storeTopicIDLocked writes partition.metadata unless it is there.
+func (l *Log) storeTopicIDLocked() error {
+	t := l.topicID.Load()
+	if t == nil || t.stored {
+		return nil
+	}
+	if err := writeFileAtomic(filepath.Join(l.path, partitionMetadataFile), formatPartitionMetadata(t.id)); err != nil {
+		return err
+	}
+	l.topicID.Store(&topicIdentity{t.id, true})
+	return nil
+}

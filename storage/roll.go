@@ -22,6 +22,11 @@ func (l *Log) openActiveLocked(s *segment) (*os.File, error) {
 	fresh := s.mu.absent
 	s.mu.Unlock()
 	cfg := l.Config()
+	if fresh {
+		if err := l.storeTopicIDLocked(); err != nil {
+			return nil, err
+		}
+	}
 	f, err := s.open()
 	if err != nil {
 		return nil, err
@@ -119,8 +124,7 @@ func (l *Log) rollLocked(base int64) error {
 		list = list[:len(list)-1]
 		old.discard()
 	}
-	next := newSegment(l.path, base, 0, l.manager.nowMs())
-	next.mu.absent = true
+	next := l.absentSegment(base)
 	if _, err := l.openActiveLocked(next); err != nil {
 		return err
 	}

@@ -30,17 +30,25 @@ func (l *Log) TruncateTail(offset int64) error {
 	}
 	l.info(fmt.Sprintf("Truncating to offset %d", offset))
 	l.flushMu.Lock()
-	defer l.flushMu.Unlock()
 	l.mu.Lock()
 	dropped, err := l.truncateTailLocked(offset)
 	l.mu.Unlock()
 	if err == nil && dropped {
 		err = syncDir(l.path)
 	}
+	l.flushMu.Unlock()
+	return l.truncated(err)
+}
+
+// truncated brings the files that speak of the log's end behind a truncation.
+func (l *Log) truncated(err error) error {
 	if err != nil {
 		return l.failed("truncate", err)
 	}
-	return l.saveEpochs()
+	if err := l.saveEpochs(); err != nil {
+		return err
+	}
+	return l.unclaim()
 }
 
 // truncateTailLocked reports whether whole segments went.
@@ -115,17 +123,14 @@ func (l *Log) TruncateFullyAndStartAt(offset int64) error {
 	}
 	l.info(fmt.Sprintf("Truncate and start at offset %d", offset))
 	l.flushMu.Lock()
-	defer l.flushMu.Unlock()
 	l.mu.Lock()
 	err := l.startAtLocked(offset)
 	l.mu.Unlock()
 	if err == nil {
 		err = syncDir(l.path)
 	}
-	if err != nil {
-		return l.failed("truncate", err)
-	}
-	return l.saveEpochs()
+	l.flushMu.Unlock()
+	return l.truncated(err)
 }
 
 func (l *Log) startAtLocked(offset int64) error {
@@ -142,8 +147,7 @@ func (l *Log) startAtLocked(offset int64) error {
 			return err
 		}
 	}
-	s := newSegment(l.path, offset, 0, l.manager.nowMs())
-	s.mu.absent = true
+	s := l.absentSegment(offset)
 	if _, err := l.openActiveLocked(s); err != nil {
 		return err
 	}
