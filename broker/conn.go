@@ -36,7 +36,7 @@ type conn struct {
 	readFunc func(fd uintptr) bool
 	readErr  error
 	rq       request
-	produce  produceState
+	produce  produceRun
 	fetch    fetchState
 
 	out output // the reader's while writing is false

@@ -46,6 +46,24 @@ func (c *conn) nextFrame() ([]byte, error) {
 	return frame, nil
 }
 
+// nextWhole takes the next frame if it lies whole in the buffer and wanted says so, without waiting for bytes or for memory; else it returns nil. What nextFrame returned stays valid.
+func (c *conn) nextWhole(wanted func(frame []byte) bool) []byte {
+	if c.w-c.r < 4 {
+		return nil
+	}
+	size := int32(binary.BigEndian.Uint32(c.in.b[c.r:]))
+	if size < 0 || size > c.b.maxRequestSize || c.w-c.r-4 < int(size) {
+		return nil
+	}
+	frame := c.in.b[c.r+4 : c.r+4+int(size)]
+	if !wanted(frame) || !c.b.memory.tryAcquire(int(size)) {
+		return nil
+	}
+	c.charged += int(size)
+	c.r += 4 + int(size)
+	return frame
+}
+
 // charge takes the bytes of a frame out of the memory pool, waiting for others to give some back.
 func (c *conn) charge(size int) error {
 	if !c.b.memory.tryAcquire(size) {

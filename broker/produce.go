@@ -27,13 +27,14 @@ const (
 // adminClientID is the client id that may write to internal topics.
 const adminClientID = "__admin_client"
 
-// produceState is what a connection reuses from one produce request to the next.
-type produceState struct {
+// produceCall is one Produce request on its way through the connection's reader. Its memory is reused.
+type produceCall struct {
+	header     protocol.RequestHeader
 	req        protocol.ProduceRequest
 	resp       protocol.ProduceResponse
 	partitions []protocol.ProducePartitionResponse // backs resp.Topics[i].Partitions
 	waits      []commitWait
-	result     storage.AppendResult
+	silent     bool // it is never answered (errSilent)
 }
 
 // commitWait is an append that is answered when it is committed.
@@ -44,76 +45,94 @@ type commitWait struct {
 	leaderEpoch  int32
 }
 
-func (c *conn) serveProduce(body []byte) error {
-	s := &c.produce
-	if err := s.req.Decode(c.rq.header.Version, body); err != nil {
-		return err
+// decode reads the request that has the header, prepares its answer, and returns the number of its batches.
+func (q *produceCall) decode(header protocol.RequestHeader, body []byte) (batches int, err error) {
+	q.header, q.silent = header, false
+	if err := q.req.Decode(header.Version, body); err != nil {
+		return 0, err
 	}
-	s.req.Topics = mergeProduce(s.req.Topics)
-	failed, err := c.appendAll(s)
-	if err != nil {
-		return err
-	}
-	switch {
-	case s.req.Acks == 0 && failed:
-		return errClose // the only way to tell a producer that wants no answers
-	case s.req.Acks == 0:
-		return nil
-	case len(s.waits) > 0:
-		return c.enqueue(pending{finish: c.deferProduce(s)})
-	case !c.writing.Load():
-		c.out.grab()
-		c.out.buf = protocol.AppendProduceResponse(c.out.buf, c.rq.header, &s.resp)
-		return nil
-	}
-	return c.enqueue(pending{ready: protocol.AppendProduceResponse(nil, c.rq.header, &s.resp)})
-}
-
-// appendAll appends every partition's batch and fills in the response; failed says whether any was refused.
-func (c *conn) appendAll(s *produceState) (failed bool, err error) {
-	s.resp.Topics, s.resp.NodeEndpoints, s.waits = s.resp.Topics[:0], nil, s.waits[:0]
+	q.req.Topics = mergeProduce(q.req.Topics)
+	q.resp.Topics, q.resp.NodeEndpoints, q.waits = q.resp.Topics[:0], nil, q.waits[:0]
 	total := 0
-	for i := range s.req.Topics {
-		total += len(s.req.Topics[i].Partitions)
+	for i := range q.req.Topics {
+		total += len(q.req.Topics[i].Partitions)
 	}
-	if cap(s.partitions) < total {
-		s.partitions = make([]protocol.ProducePartitionResponse, total)
+	if cap(q.partitions) < total {
+		q.partitions = make([]protocol.ProducePartitionResponse, total)
 	}
-	all := c.refuseAll(s)
-	next := s.partitions[:total]
-	for i := range s.req.Topics {
-		t := &s.req.Topics[i]
+	all, next := q.refuseAll(), q.partitions[:total]
+	for i := range q.req.Topics {
+		t := &q.req.Topics[i]
 		n := len(t.Partitions)
 		answers := next[:n:n]
 		next = next[n:]
-		s.resp.Topics = append(s.resp.Topics, protocol.ProduceTopicResponse{Name: t.Name, Partitions: answers})
+		q.resp.Topics = append(q.resp.Topics, protocol.ProduceTopicResponse{Name: t.Name, Partitions: answers})
 		for j := range t.Partitions {
-			q, a := &t.Partitions[j], &answers[j]
-			*a = protocol.ProducePartitionResponse{Index: q.Index, BaseOffset: -1, LogAppendTimeMs: -1, LogStartOffset: -1, ErrorCode: all}
-			if q.Records == nil {
-				return true, errSilent
+			q.silent = q.silent || t.Partitions[j].Records == nil
+			answers[j] = protocol.ProducePartitionResponse{
+				Index: t.Partitions[j].Index, BaseOffset: -1, LogAppendTimeMs: -1, LogStartOffset: -1, ErrorCode: all,
 			}
-			if all == protocol.None {
-				c.appendOne(s, i, j, q.Records)
-			}
-			failed = failed || a.ErrorCode != protocol.None
 		}
 	}
-	return failed, nil
+	return total, nil
+}
+
+// failed reports whether any partition was refused.
+func (q *produceCall) failed() bool {
+	for i := range q.resp.Topics {
+		for j := range q.resp.Topics[i].Partitions {
+			if q.resp.Topics[i].Partitions[j].ErrorCode != protocol.None {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// serveProduce serves a request and those behind it that take the same way (produce_run.go).
+func (c *conn) serveProduce(body []byte) error {
+	run := &c.produce
+	err := c.gatherProduce(run, body)
+	c.appendProduce(run)
+	for i := range run.calls[:run.n] {
+		if err := c.answerProduce(&run.calls[i]); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// answerProduce answers a request whose batches are appended, or has it answered when they are committed.
+func (c *conn) answerProduce(q *produceCall) error {
+	switch {
+	case q.silent:
+		return errSilent
+	case q.req.Acks == 0 && q.failed():
+		return errClose // the only way to tell a producer that wants no answers
+	case q.req.Acks == 0:
+		return nil
+	case len(q.waits) > 0:
+		return c.enqueue(pending{finish: c.deferProduce(q)})
+	case !c.writing.Load():
+		c.out.grab()
+		c.out.buf = protocol.AppendProduceResponse(c.out.buf, q.header, &q.resp)
+		return nil
+	}
+	return c.enqueue(pending{ready: protocol.AppendProduceResponse(nil, q.header, &q.resp)})
 }
 
 // refuseAll is the code that all partitions are answered with, None when each is looked at.
-func (c *conn) refuseAll(s *produceState) protocol.ErrorCode {
-	if !s.req.HasTransactionalID {
-		for i := range s.req.Topics {
-			for j := range s.req.Topics[i].Partitions {
-				if transactional(s.req.Topics[i].Partitions[j].Records) {
+func (q *produceCall) refuseAll() protocol.ErrorCode {
+	if !q.req.HasTransactionalID {
+		for i := range q.req.Topics {
+			for j := range q.req.Topics[i].Partitions {
+				if transactional(q.req.Topics[i].Partitions[j].Records) {
 					return protocol.TransactionalIDAuthorizationError
 				}
 			}
 		}
 	}
-	if s.req.Acks < -1 || s.req.Acks > 1 {
+	if q.req.Acks < -1 || q.req.Acks > 1 {
 		return protocol.InvalidRequiredAcks
 	}
 	return protocol.None
@@ -130,40 +149,50 @@ func transactional(records []byte) bool {
 	return len(records) >= record.BatchOverhead && records[magicOffset] == 2 && binary.BigEndian.Uint16(records[attributesOffset:])&0x10 != 0
 }
 
-// appendOne appends to one partition and fills in its answer.
-func (c *conn) appendOne(s *produceState, topic, index int, records []byte) {
-	t := &s.req.Topics[topic]
-	a := &s.resp.Topics[topic].Partitions[index]
-	tp := protocol.TopicPartition{Topic: t.Name, Partition: a.Index}
-	p, code := c.b.partition(tp)
+// admit finds the partition that a batch goes to; nil when the batch is refused before any log is asked.
+func (c *conn) admit(q *produceCall, topic, index int) *replication.Partition {
+	t := &q.req.Topics[topic]
+	a := &q.resp.Topics[topic].Partitions[index]
+	p, code := c.b.partition(protocol.TopicPartition{Topic: t.Name, Partition: a.Index})
 	if code == protocol.None || code == protocol.NotLeaderOrFollower {
-		if refused := c.refuse(t.Name, records, a); refused != protocol.None {
+		if refused := refuseBatch(q, t.Name, t.Partitions[index].Records, a); refused != protocol.None {
 			code = refused
 		}
 	}
 	if code == protocol.None {
-		if err := p.Append(records, s.req.Acks, storage.FromClient, &s.result); err != nil {
-			c.appendFailed(p, a, err)
-			code = a.ErrorCode
-		}
+		return p
 	}
-	if code != protocol.None {
-		a.ErrorCode = code
-		if code == protocol.NotLeaderOrFollower && c.rq.header.Version >= 10 {
-			a.CurrentLeader, s.resp.NodeEndpoints = c.b.currentLeader(tp, c.ln.name, s.resp.NodeEndpoints)
-		}
-		return
-	}
-	a.BaseOffset, a.LogAppendTimeMs, a.LogStartOffset = s.result.BaseOffset, s.result.LogAppendTimeMs, s.result.LogStartOffset
-	if s.req.Acks == -1 && !p.Committed(s.result.LastOffset) {
-		s.waits = append(s.waits, commitWait{topic: topic, index: index, p: p, lastOffset: s.result.LastOffset, leaderEpoch: p.LeaderEpoch()})
+	c.refused(q, topic, a, code)
+	return nil
+}
+
+// refused answers one partition with an error, and with who leads it where that is the error.
+func (c *conn) refused(q *produceCall, topic int, a *protocol.ProducePartitionResponse, code protocol.ErrorCode) {
+	a.ErrorCode = code
+	if code == protocol.NotLeaderOrFollower && q.header.Version >= 10 {
+		tp := protocol.TopicPartition{Topic: q.req.Topics[topic].Name, Partition: a.Index}
+		a.CurrentLeader, q.resp.NodeEndpoints = c.b.currentLeader(tp, c.ln.name, q.resp.NodeEndpoints)
 	}
 }
 
-// refuse looks at what is refused before any log is asked: internal topics, a record set that is not one batch of magic 2, zstd before version 7
+// settle fills in the answer to a batch that the log has taken or refused.
+func (c *conn) settle(q *produceCall, topic, index int, p *replication.Partition, r *storage.Append) {
+	a := &q.resp.Topics[topic].Partitions[index]
+	if r.Err != nil {
+		appendFailed(p, a, r.Err)
+		c.refused(q, topic, a, a.ErrorCode)
+		return
+	}
+	a.BaseOffset, a.LogAppendTimeMs, a.LogStartOffset = r.BaseOffset, r.LogAppendTimeMs, r.LogStartOffset
+	if q.req.Acks == -1 && !p.Committed(r.LastOffset) {
+		q.waits = append(q.waits, commitWait{topic: topic, index: index, p: p, lastOffset: r.LastOffset, leaderEpoch: r.LeaderEpoch})
+	}
+}
+
+// refuseBatch looks at what is refused before any log is asked: internal topics, a record set that is not one batch of magic 2, zstd before version 7
 // (KIP-110), codecs that do not exist, transactions.
-func (c *conn) refuse(topic string, records []byte, a *protocol.ProducePartitionResponse) protocol.ErrorCode {
-	if isInternalTopic(topic) && c.rq.header.ClientID != adminClientID {
+func refuseBatch(q *produceCall, topic string, records []byte, a *protocol.ProducePartitionResponse) protocol.ErrorCode {
+	if isInternalTopic(topic) && q.header.ClientID != adminClientID {
 		return protocol.InvalidTopicException
 	}
 	batch, err := storage.SingleBatch(records)
@@ -172,11 +201,11 @@ func (c *conn) refuse(topic string, records []byte, a *protocol.ProducePartition
 		return errorCode(err)
 	}
 	switch codec := batch.Codec(); {
-	case codec > record.Zstd && c.rq.header.Version < 7:
+	case codec > record.Zstd && q.header.Version < 7:
 		return protocol.UnknownServerError // later versions look at the codec only in the log, which refuses it
-	case codec == record.Zstd && c.rq.header.Version < 7:
+	case codec == record.Zstd && q.header.Version < 7:
 		return protocol.UnsupportedCompressionType
-	case batch.Transactional() && c.rq.header.Version >= 11:
+	case batch.Transactional() && q.header.Version >= 11:
 		a.ErrorMessage = notInTransaction
 		return protocol.TransactionAbortable
 	case batch.Transactional():
@@ -261,7 +290,7 @@ func tidyProduce(topics []protocol.ProduceTopic) bool {
 }
 
 // appendFailed fills in the answer to a refused batch. As in Apache Kafka the log start offset stands only beside errors that the log found in the batch itself.
-func (c *conn) appendFailed(p *replication.Partition, a *protocol.ProducePartitionResponse, err error) {
+func appendFailed(p *replication.Partition, a *protocol.ProducePartitionResponse, err error) {
 	a.ErrorCode = errorCode(err)
 	var invalid *record.ValidationError
 	if errors.As(err, &invalid) {
@@ -278,14 +307,14 @@ func (c *conn) appendFailed(p *replication.Partition, a *protocol.ProducePartiti
 }
 
 // deferProduce moves a response out of the connection's reused memory, which the next request needs, and returns how it is finished.
-func (c *conn) deferProduce(s *produceState) func(o *output) error {
-	h := c.rq.header
-	resp := protocol.ProduceResponse{NodeEndpoints: s.resp.NodeEndpoints, Topics: make([]protocol.ProduceTopicResponse, len(s.resp.Topics))}
-	for i, t := range s.resp.Topics {
+func (c *conn) deferProduce(q *produceCall) func(o *output) error {
+	h := q.header
+	resp := protocol.ProduceResponse{NodeEndpoints: q.resp.NodeEndpoints, Topics: make([]protocol.ProduceTopicResponse, len(q.resp.Topics))}
+	for i, t := range q.resp.Topics {
 		resp.Topics[i] = protocol.ProduceTopicResponse{Name: strings.Clone(t.Name), Partitions: append([]protocol.ProducePartitionResponse(nil), t.Partitions...)}
 	}
-	waits := append([]commitWait(nil), s.waits...)
-	deadline := time.Now().Add(time.Duration(s.req.TimeoutMs) * time.Millisecond)
+	waits := append([]commitWait(nil), q.waits...)
+	deadline := time.Now().Add(time.Duration(q.req.TimeoutMs) * time.Millisecond)
 	return func(o *output) error {
 		for _, w := range waits {
 			code := w.p.WaitCommitted(c.ctx, w.lastOffset, w.leaderEpoch, time.Until(deadline))

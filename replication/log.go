@@ -7,7 +7,7 @@ import (
 
 // Log is what replication wants of one partition's log; *storage.Log is the one on disk. Its methods mean what they say there.
 type Log interface {
-	AppendAsLeader(set []byte, leaderEpoch int32, origin storage.Origin, out *storage.AppendResult) error
+	AppendAllAsLeader(batches []storage.Append, leaderEpoch int32, origin storage.Origin)
 	AppendAsFollower(set []byte) error
 	Read(offset int64, maxBytes int, maxOffset int64, minOneBatch bool, out *storage.ReadResult) error
 	Flush() error

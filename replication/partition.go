@@ -158,28 +158,47 @@ func (p *Partition) checkEpochLocked(epoch int32) protocol.ErrorCode {
 	return protocol.None
 }
 
-// Append writes one batch as leader. With acks -1 it refuses with NOT_ENOUGH_REPLICAS before anything is written when the ISR is
-// smaller than min.insync.replicas. Errors are those of storage.Log.AppendAsLeader and of CheckLeader.
+// Append is AppendAll for one batch.
 func (p *Partition) Append(set []byte, acks int16, origin storage.Origin, out *storage.AppendResult) error {
-	p.mu.RLock()
-	if code := p.checkLeaderLocked(-1); code != protocol.None {
-		p.mu.RUnlock()
-		return code
-	}
-	if acks == -1 && p.underMinISRLocked() {
-		p.mu.RUnlock()
-		return protocol.NotEnoughReplicas
-	}
-	err := p.log.AppendAsLeader(set, p.mu.state.leaderEpoch, origin, out)
-	committed := err == nil && p.advanceHighWatermarkLocked()
-	p.mu.RUnlock()
-	if err == nil && !out.Duplicate {
+	one := []storage.Append{{Set: set}}
+	p.AppendAll(one, acks, origin)
+	*out = one[0].AppendResult
+	return one[0].Err
+}
+
+// AppendAll writes batches as leader, in order, and wakes who waits once for all of them. With acks -1 it refuses with NOT_ENOUGH_REPLICAS before anything is
+// written when the ISR is smaller than min.insync.replicas. Errors, in Err, are those of storage.Log.AppendAllAsLeader and of CheckLeader.
+func (p *Partition) AppendAll(batches []storage.Append, acks int16, origin storage.Origin) {
+	grown, committed := p.appendAll(batches, acks, origin)
+	if grown {
 		p.wait.logEnd.wakeAll()
 	}
 	if committed {
 		p.wait.watermark.wakeAll()
 	}
-	return err
+}
+
+// appendAll is AppendAll under the lock: whether the log has grown, and whether the high watermark has moved.
+func (p *Partition) appendAll(batches []storage.Append, acks int16, origin storage.Origin) (grown, committed bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	code := p.checkLeaderLocked(-1)
+	if code == protocol.None && acks == -1 && p.underMinISRLocked() {
+		code = protocol.NotEnoughReplicas
+	}
+	if code != protocol.None {
+		for i := range batches {
+			batches[i].Err = code
+		}
+		return false, false
+	}
+	p.log.AppendAllAsLeader(batches, p.mu.state.leaderEpoch, origin)
+	appended := false
+	for i := range batches {
+		appended = appended || batches[i].Err == nil
+		grown = grown || batches[i].Err == nil && !batches[i].Duplicate
+	}
+	return grown, appended && p.advanceHighWatermarkLocked()
 }
 
 // Watch wakes w whenever what a read with this isolation may see has moved, and after a change of role. Unwatch ends that.

@@ -28,60 +28,98 @@ type AppendResult struct {
 	Duplicate       bool
 }
 
-// appendWork is the scratch memory of an append, pooled so that a warm one allocates nothing.
+// Append is one batch of AppendAllAsLeader: Set goes in, everything else comes out.
+type Append struct {
+	Set []byte // begins with the batch; bytes behind it that are no whole batch are dropped
+	AppendResult
+	LeaderEpoch int32 // that the batch was appended in
+	Err         error // nil: it is in the log
+
+	batch  record.Batch // Set, checked and perhaps rebuilt
+	header batchHeader
+	joined bool // it is in the run that is written next, or in one that was
+}
+
+// appendWork is the scratch memory of appends, pooled so that a warm one allocates nothing.
 type appendWork struct {
 	validation record.Validation
 	validated  record.Validated
-	header     batchHeader
+	run        appendRun
 }
 
 var appendWorks = sync.Pool{New: func() any { return new(appendWork) }}
 
-// AppendAsLeader validates one batch (outside the lock), checks sizes and producer state, assigns offsets and the
-// leader epoch in place, rolls when due, and writes once. set begins with the batch; bytes behind it that are no whole
-// batch are dropped.
-//
-// Errors: *record.ValidationError; protocol.ErrorCode values as they go on the wire (MESSAGE_TOO_LARGE,
-// RECORD_LIST_TOO_LARGE, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, ...), possibly wrapped; ErrStorage,
-// after which the directory is offline. After an error nothing has changed.
+// AppendAsLeader is AppendAllAsLeader for one batch, whose Err it returns.
 func (l *Log) AppendAsLeader(set []byte, leaderEpoch int32, origin Origin, out *AppendResult) error {
-	if err := l.usable(); err != nil {
-		return err
+	one := [1]Append{{Set: set}}
+	l.AppendAllAsLeader(one[:], leaderEpoch, origin)
+	*out = one[0].AppendResult
+	return one[0].Err
+}
+
+// AppendAllAsLeader appends batches in the order in which they are given, and each as if it came alone: an error of one is its own. A batch is validated (outside
+// the lock), its size and its producer's state are checked, offsets and the leader epoch are assigned in place, and the log rolls when that is due. Batches that go
+// into one segment are written with one call, and become visible together.
+//
+// Errors, in Err: *record.ValidationError; protocol.ErrorCode values as they go on the wire (MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE,
+// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, ...), possibly wrapped; ErrStorage, after which the directory is offline. After any other error
+// the batch has changed nothing.
+func (l *Log) AppendAllAsLeader(batches []Append, leaderEpoch int32, origin Origin) {
+	w := appendWorks.Get().(*appendWork)
+	defer appendWorks.Put(w)
+	cfg := l.Config()
+	for i := range batches {
+		a := &batches[i]
+		a.LeaderEpoch, a.Duplicate, a.joined = leaderEpoch, false, false
+		if a.Err = l.usable(); a.Err == nil {
+			a.Err = l.prepare(a, cfg, origin, w)
+		}
 	}
-	batch, err := SingleBatch(set)
+	epochChanged, err := l.appendPrepared(batches, origin, &w.run)
+	if epochChanged && err == nil {
+		err = l.saveEpochs()
+	}
+	if err == nil {
+		err = l.flushIfDue(cfg)
+	}
+	if err != nil {
+		failAll(batches, err)
+	}
+}
+
+// failAll gives an error that is about the log to all batches that have none of their own.
+func failAll(batches []Append, err error) {
+	for i := range batches {
+		if batches[i].Err == nil {
+			batches[i].Err = err
+		}
+	}
+}
+
+// prepare validates a batch and leaves it in a.batch as it is to be stored.
+func (l *Log) prepare(a *Append, cfg *LogConfig, origin Origin, w *appendWork) error {
+	batch, err := SingleBatch(a.Set)
 	if err != nil {
 		return err
 	}
-	cfg := l.Config()
 	if len(batch) > int(cfg.MaxMessageBytes) {
 		return tooLarge(len(batch), cfg)
 	}
-	w := appendWorks.Get().(*appendWork)
-	defer appendWorks.Put(w)
 	w.validation = l.validation(cfg, origin)
 	w.validated = record.Validated{}
 	if err := record.Validate(batch, &w.validation, &w.validated); err != nil {
 		return err
 	}
-	batch, w.validated.Batch = w.validated.Batch, nil
-	if w.validated.Rebuilt && len(batch) > int(cfg.MaxMessageBytes) {
-		return tooLarge(len(batch), cfg)
+	a.batch, w.validated.Batch = w.validated.Batch, nil
+	if w.validated.Rebuilt && len(a.batch) > int(cfg.MaxMessageBytes) {
+		return tooLarge(len(a.batch), cfg)
 	}
-	if len(batch) > int(cfg.SegmentBytes) {
-		return fmt.Errorf("a batch of %d bytes does not fit segment.bytes %d: %w", len(batch), cfg.SegmentBytes,
+	if len(a.batch) > int(cfg.SegmentBytes) {
+		return fmt.Errorf("a batch of %d bytes does not fit segment.bytes %d: %w", len(a.batch), cfg.SegmentBytes,
 			protocol.RecordListTooLarge)
 	}
-	out.LogAppendTimeMs, out.Duplicate = w.validated.LogAppendTimeMs, false
-	epochChanged, err := l.appendLeaderBatch(batch, &w.header, leaderEpoch, origin, out)
-	if err != nil {
-		return err
-	}
-	if epochChanged {
-		if err := l.saveEpochs(); err != nil {
-			return err
-		}
-	}
-	return l.flushIfDue(cfg)
+	a.LogAppendTimeMs = w.validated.LogAppendTimeMs
+	return nil
 }
 
 func tooLarge(size int, cfg *LogConfig) error {
@@ -144,103 +182,4 @@ func (l *Log) validation(cfg *LogConfig, origin Origin) record.Validation {
 		v.KeepProducerCodec = true
 	}
 	return v
-}
-
-// appendLeaderBatch is the part of AppendAsLeader under the lock.
-func (l *Log) appendLeaderBatch(b record.Batch, h *batchHeader, leaderEpoch int32, origin Origin, out *AppendResult) (epochChanged bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.usable(); err != nil {
-		return false, err
-	}
-	base := l.logEnd.Load()
-	b.SetBaseOffset(base)
-	b.SetLeaderEpoch(leaderEpoch)
-	if !parseHeader(b, 0, h) || h.size != int64(len(b)) {
-		return false, &record.ValidationError{Code: protocol.InvalidRecord, Cause: "the batch does not end where it says"}
-	}
-	out.LogStartOffset = l.logStart.Load()
-	if origin == FromClient && h.producerID >= 0 {
-		first, duplicate, err := l.mu.producers.check(h)
-		if err != nil {
-			return false, err
-		}
-		if duplicate {
-			out.BaseOffset, out.LastOffset = first.firstOffset(), first.lastOffset
-			out.LogAppendTimeMs, out.Duplicate = first.timestamp, true
-			return false, nil
-		}
-	}
-	marker := (*txnMarker)(nil)
-	if h.control() {
-		marker = parseTxnMarker(b)
-	}
-	if err := l.writeLocked(b, base, h.lastOffset, h.maxTimestamp); err != nil {
-		return false, l.failed("append", err)
-	}
-	if err := l.noteBatchLocked(h, marker); err != nil {
-		return false, l.failed("append", err)
-	}
-	epochChanged = l.epochs.assign(leaderEpoch, base)
-	l.advanceLocked(h.size, h.lastOffset+1)
-	l.mu.unflushed += h.lastOffset - base + 1
-	out.BaseOffset, out.LastOffset = base, h.lastOffset
-	return epochChanged, nil
-}
-
-// writeLocked rolls when due and writes whole batches behind the active segment's end with one call. The bytes do not
-// count until advanceLocked.
-func (l *Log) writeLocked(b []byte, firstOffset, lastOffset, maxTimestamp int64) error {
-	if err := l.rollIfDueLocked(int64(len(b)), firstOffset, lastOffset, maxTimestamp); err != nil {
-		return err
-	}
-	s := l.segments.Load().active()
-	f := s.writing()
-	if f == nil {
-		var err error
-		if f, err = l.openActiveLocked(s); err != nil {
-			return err
-		}
-	}
-	at := s.size.Load()
-	s.reserveAhead(f, at+int64(len(b)), int64(l.Config().SegmentBytes))
-	_, err := f.WriteAt(b, at)
-	return err
-}
-
-// noteBatchLocked enters a written batch into indexes, tail and producer state. h.position counts from the beginning
-// of the write.
-func (l *Log) noteBatchLocked(h *batchHeader, marker *txnMarker) error {
-	s := l.segments.Load().active()
-	h.position += s.size.Load()
-	if err := s.noteBatch(h, int64(l.Config().IndexIntervalBytes)); err != nil {
-		return err
-	}
-	l.tail.add(h)
-	if h.producerID < 0 {
-		return nil
-	}
-	return l.applyLocked(h, marker, s)
-}
-
-// applyLocked takes a batch into the producer state, and an aborted transaction into the segment's index.
-func (l *Log) applyLocked(h *batchHeader, marker *txnMarker, s *segment) error {
-	return applyBatch(&l.mu.producers, h, marker, s)
-}
-
-// applyBatch is applyLocked for a state that is being built.
-func applyBatch(p *producerState, h *batchHeader, marker *txnMarker, s *segment) error {
-	ended, wasOpen := p.apply(h, marker)
-	if !wasOpen || marker.commit || s == nil {
-		return nil
-	}
-	return s.appendAbortedTxn(abortedTxn{ended.producerID, ended.first, ended.last, p.stableAfter(ended)})
-}
-
-// advanceLocked makes the bytes that were written part of the log, which now ends at end.
-func (l *Log) advanceLocked(bytes, end int64) {
-	size := l.segments.Load().active().size.Add(bytes)
-	l.tail.advance(size, end)
-	l.publishUnstableLocked()
-	l.logEnd.Store(end)
 }

@@ -117,7 +117,7 @@ func (l *Log) appendFollowerSet(set []byte) (epochChanged bool, err error) {
 	for len(set) > 0 {
 		run, last := l.followerRunLocked(set)
 		parseHeader(run, 0, &first)
-		if err := l.writeLocked(run, firstKnown(&first), last.lastOffset, first.maxTimestamp); err != nil {
+		if err := l.writeLocked([][]byte{run}, int64(len(run)), firstKnown(&first), last.lastOffset, first.maxTimestamp); err != nil {
 			return false, l.failed("append", err)
 		}
 		changed, err := l.noteRunLocked(run)
@@ -169,8 +169,13 @@ func (l *Log) noteRunLocked(run []byte) (epochChanged bool, err error) {
 			epochChanged = true
 		}
 		l.mu.unflushed += h.lastOffset - firstKnown(&h) + 1
-		if err := l.noteBatchLocked(&h, marker); err != nil {
+		if err := l.noteBatchLocked(&h); err != nil {
 			return epochChanged, err
+		}
+		if h.producerID >= 0 {
+			if err := l.applyLocked(&h, marker); err != nil {
+				return epochChanged, err
+			}
 		}
 	}
 	return epochChanged, nil

@@ -72,7 +72,11 @@ func (l *Log) read(offset int64, maxBytes int, maxOffset int64, minOneBatch bool
 	end := l.tail.now()
 	maxOffset = min(maxOffset, end.end)
 	list := l.segments.Load()
-	for i := max(list.floor(offset), 0); i < len(list.list) && offset < maxOffset; i++ {
+	from := list.floor(offset)
+	if from < 0 && offset < l.logStart.Load() {
+		return errSegmentGone
+	}
+	for i := max(from, 0); i < len(list.list) && offset < maxOffset; i++ {
 		s := list.list[i]
 		if s.base >= maxOffset {
 			return nil

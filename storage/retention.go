@@ -144,11 +144,12 @@ func (l *Log) dropHeadLocked(n int) error {
 		return nil
 	}
 	list := l.segments.Load().list
-	l.segments.Store(&segmentList{slices.Clone(list[n:])})
+	// The log start first: a reader who misses a segment finds out why.
 	if base := list[n].base; base > l.logStart.Load() {
 		l.logStart.Store(base)
 		l.epochs.truncateHead(base)
 	}
+	l.segments.Store(&segmentList{slices.Clone(list[n:])})
 	return l.retireLocked(list[:n])
 }
 

@@ -82,10 +82,16 @@ func (tw *twin) step() {
 	switch tw.rng.IntN(12) {
 	case 0, 1, 2:
 		what = "append as leader"
-		var out storage.AppendResult
 		tw.epoch = max(tw.epoch, 0)
-		real = tw.real.AppendAsLeader(realBatch(0, 0), tw.epoch, storage.FromCoordinator, &out)
-		sim = tw.sim.AppendAsLeader(simBatch(0, 0), tw.epoch, storage.FromCoordinator, &out)
+		var reals, sims []storage.Append
+		for range 1 + tw.rng.IntN(3) {
+			reals, sims = append(reals, storage.Append{Set: realBatch(0, 0)}), append(sims, storage.Append{Set: simBatch(0, 0)})
+		}
+		tw.real.AppendAllAsLeader(reals, tw.epoch, storage.FromCoordinator)
+		tw.sim.AppendAllAsLeader(sims, tw.epoch, storage.FromCoordinator)
+		for i := range reals {
+			real, sim = errors.Join(real, reals[i].Err), errors.Join(sim, sims[i].Err)
+		}
 	case 3, 4:
 		what = "append as follower"
 		var realSet, simSet []byte

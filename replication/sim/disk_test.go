@@ -102,14 +102,17 @@ func mix(prefix uint64, epoch int32, number uint64) uint64 {
 	return h ^ h>>33 | 1
 }
 
-func (l *simLog) AppendAsLeader(set []byte, leaderEpoch int32, _ storage.Origin, out *storage.AppendResult) error {
-	if err := l.usable(); err != nil {
-		return err
+func (l *simLog) AppendAllAsLeader(batches []storage.Append, leaderEpoch int32, _ storage.Origin) {
+	for i := range batches {
+		a := &batches[i]
+		if a.Err = l.usable(); a.Err != nil {
+			continue
+		}
+		offset := l.end()
+		l.put(leaderEpoch, binary.BigEndian.Uint64(a.Set[record.BatchOverhead:]))
+		a.LeaderEpoch = leaderEpoch
+		a.AppendResult = storage.AppendResult{BaseOffset: offset, LastOffset: offset, LogAppendTimeMs: -1, LogStartOffset: l.start}
 	}
-	offset := l.end()
-	l.put(leaderEpoch, binary.BigEndian.Uint64(set[record.BatchOverhead:]))
-	*out = storage.AppendResult{BaseOffset: offset, LastOffset: offset, LogAppendTimeMs: -1, LogStartOffset: l.start}
-	return nil
 }
 
 func (l *simLog) AppendAsFollower(set []byte) error {
