@@ -28,9 +28,10 @@ var mayImport = map[string][]string{
 		"protocol", "protocol/record", "protocol/peer", "zk", "storage", "replication", "replication/controller", "coordinator/group",
 		"broker/config", "broker/logging",
 	},
-	"cmd/gregor": {"broker", "broker/config", "broker/logging", "protocol"},
-	"zk/zktest":  {"zk"},
-	"bench":      {"protocol", "protocol/record"},
+	"cmd/gregor":             {"broker", "broker/config", "broker/logging", "protocol"},
+	"zk/zktest":              {"zk"},
+	"protocol/peer/peertest": {"protocol"},
+	"bench":                  {"protocol", "protocol/record"},
 }
 
 func TestImports(t *testing.T) {

@@ -1,9 +1,7 @@
 package replication
 
 import (
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
+	"gregor/protocol/peer/peertest"
 )
 
 // leaderOnWire serves a chase's leader over TCP. A fetch that finds nothing new is not answered before wake.
@@ -53,28 +52,8 @@ func serveLeader(c *chase) *leaderOnWire {
 }
 
 func (w *leaderOnWire) serve(conn net.Conn) {
-	defer conn.Close()
-	for {
-		var size [4]byte
-		if _, err := io.ReadFull(conn, size[:]); err != nil {
-			return
-		}
-		frame := make([]byte, binary.BigEndian.Uint32(size[:]))
-		if _, err := io.ReadFull(conn, frame); err != nil {
-			return
-		}
-		var h protocol.RequestHeader
-		h, body, err := protocol.ParseHeader(frame, &h)
-		if err != nil {
-			w.c.t.Error(err)
-			return
-		}
+	err := peertest.Serve(conn, func(h protocol.RequestHeader, req kmsg.Request) bool {
 		w.clientID.Store(h.ClientID)
-		req, err := protocol.DecodeRequest(h, body)
-		if err != nil {
-			w.c.t.Error(err)
-			return
-		}
 		var answer []byte
 		switch req := req.(type) {
 		case *kmsg.FetchRequest:
@@ -84,7 +63,7 @@ func (w *leaderOnWire) serve(conn net.Conn) {
 				select {
 				case <-w.wake:
 				case <-w.done:
-					return
+					return false
 				}
 			}
 		case *kmsg.OffsetForLeaderEpochRequest:
@@ -92,9 +71,11 @@ func (w *leaderOnWire) serve(conn net.Conn) {
 		case *kmsg.ListOffsetsRequest:
 			answer = protocol.AppendResponse(nil, h, w.c.offsets(req))
 		}
-		if _, err := conn.Write(answer); err != nil {
-			return
-		}
+		_, err := conn.Write(answer)
+		return err == nil
+	})
+	if err != nil {
+		w.c.t.Error(err)
 	}
 }
 

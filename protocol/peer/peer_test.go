@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
+	"gregor/protocol/peer/peertest"
 )
 
 // broker accepts connections and answers each request with what answer says.
@@ -49,27 +49,8 @@ func (b *broker) serve() {
 		}
 		b.accepted <- struct{}{}
 		b.handling.Go(func() {
-			defer conn.Close()
-			for {
-				var size [4]byte
-				if _, err := io.ReadFull(conn, size[:]); err != nil {
-					return
-				}
-				frame := make([]byte, binary.BigEndian.Uint32(size[:]))
-				if _, err := io.ReadFull(conn, frame); err != nil {
-					return
-				}
-				h, body, err := protocol.ParseHeader(frame, nil)
-				if err != nil {
-					b.t.Error(err)
-					return
-				}
-				req, err := protocol.DecodeRequest(h, body)
-				if err != nil {
-					b.t.Error(err)
-					return
-				}
-				b.answer(conn, h, req)
+			if err := peertest.Serve(conn, func(h protocol.RequestHeader, req kmsg.Request) bool { b.answer(conn, h, req); return true }); err != nil {
+				b.t.Error(err)
 			}
 		})
 	}

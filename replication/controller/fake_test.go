@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
+	"gregor/protocol/peer/peertest"
 	"gregor/zk"
 	"gregor/zk/zktest"
 )
@@ -120,29 +120,12 @@ func (b *fakeBroker) accept() {
 }
 
 func (b *fakeBroker) serve(conn net.Conn) {
-	defer conn.Close()
-	for {
-		var size [4]byte
-		if _, err := io.ReadFull(conn, size[:]); err != nil {
-			return
-		}
-		frame := make([]byte, binary.BigEndian.Uint32(size[:]))
-		if _, err := io.ReadFull(conn, frame); err != nil {
-			return
-		}
-		h, body, err := protocol.ParseHeader(frame, nil)
-		if err != nil {
-			b.t.Errorf("broker %d: header: %v", b.id, err)
-			return
-		}
-		req, err := protocol.DecodeRequest(h, body)
-		if err != nil {
-			b.t.Errorf("broker %d: %v", b.id, err)
-			return
-		}
-		if _, err := conn.Write(protocol.AppendResponse(nil, h, b.answer(req))); err != nil {
-			return
-		}
+	err := peertest.Serve(conn, func(h protocol.RequestHeader, req kmsg.Request) bool {
+		_, err := conn.Write(protocol.AppendResponse(nil, h, b.answer(req)))
+		return err == nil
+	})
+	if err != nil {
+		b.t.Errorf("broker %d: %v", b.id, err)
 	}
 }
 
