@@ -45,6 +45,8 @@ type fetchOp struct {
 	parts    []fetchPart
 	read     replication.Read
 	follower replication.FollowerFetch // of a replica >= 0: of the partition that is being read
+	limited  bool                      // of a replica >= 0: the leader's quota counts at all (KIP-73), as of now
+	now      time.Time                 // of the last look, if limited
 
 	endpoints []protocol.NodeEndpoint // of the leaders that the answer names
 }
@@ -209,6 +211,7 @@ func (op *fetchOp) rewatch(w *replication.Waiter, watched []*replication.Partiti
 // collect reads all partitions within the byte limits and reports whether the answer is due: enough bytes, an error, a log to truncate, or a client to send elsewhere.
 func (op *fetchOp) collect() bool {
 	op.dropRecords()
+	op.askQuota()
 	left, minOne := op.maxBytes, op.header.Version >= 3
 	total, due := 0, false
 	for i := range op.parts {

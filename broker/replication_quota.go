@@ -33,6 +33,9 @@ type throttledReplicas struct {
 	partitions map[int32]struct{} // of which this broker's replica is listed
 }
 
+// on reports whether there is a limit at all.
+func (q *replicationQuota) on() bool { return q.limit() != math.MaxInt64 }
+
 // exceeded reports whether the replica of a partition has to wait.
 func (q *replicationQuota) exceeded(tp protocol.TopicPartition, now time.Time) bool {
 	limit := q.limit()
@@ -41,7 +44,7 @@ func (q *replicationQuota) exceeded(tp protocol.TopicPartition, now time.Time) b
 
 // record counts what was sent of a partition, if its replicas are throttled.
 func (q *replicationQuota) record(tp protocol.TopicPartition, bytes int, now time.Time) {
-	if q.limit() != math.MaxInt64 && q.throttled(tp) {
+	if q.on() && q.throttled(tp) {
 		q.meter.record(int64(bytes), now)
 	}
 }
@@ -141,8 +144,8 @@ func (m *rateMeter) untilBelow(limit int64, now time.Time) time.Duration {
 		over := s.start.Add(whole)
 		if seconds := float64(bytes) / float64(limit); seconds <= whole.Seconds() {
 			below := from
-			if need := time.Duration(seconds * float64(time.Second)); need > m.window {
-				below = later(from, s.start.Add(need))
+			if need := time.Duration(seconds * float64(time.Second)); need > m.window && s.start.Add(need).After(from) {
+				below = s.start.Add(need)
 			}
 			if !below.After(over) {
 				return below.Sub(now)
@@ -152,13 +155,6 @@ func (m *rateMeter) untilBelow(limit int64, now time.Time) time.Duration {
 		bytes -= s.bytes
 	}
 	return from.Sub(now)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 func (m *rateMeter) measure(now time.Time) (bytes int64, elapsed time.Duration) {
@@ -197,14 +193,21 @@ func (b *Broker) newReplicationQuota(side string) *replicationQuota {
 	}
 }
 
+// askQuota looks once for all partitions of a fetch whether the leader's quota has a say in it: mostly nobody throttles.
+func (op *fetchOp) askQuota() {
+	if op.limited = op.replica >= 0 && op.b.leaderQuota.on(); op.limited {
+		op.now = time.Now()
+	}
+}
+
 // throttle reports whether a follower's fetch of a partition has to wait for the leader's quota.
 func (op *fetchOp) throttle(part *fetchPart) bool {
-	return op.replica >= 0 && op.b.leaderQuota.exceeded(part.tp, time.Now()) && !part.p.InSync(op.replica)
+	return op.limited && op.b.leaderQuota.exceeded(part.tp, op.now) && !part.p.InSync(op.replica)
 }
 
 // countThrottled counts what is sent to a follower.
 func (op *fetchOp) countThrottled(part *fetchPart, bytes int) {
-	if op.replica >= 0 && bytes > 0 {
-		op.b.leaderQuota.record(part.tp, bytes, time.Now())
+	if op.limited && bytes > 0 {
+		op.b.leaderQuota.record(part.tp, bytes, op.now)
 	}
 }
