@@ -3,7 +3,7 @@ package clients
 import (
 	"context"
 	"errors"
-	"maps"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -29,14 +29,16 @@ func TestFranzGo(t *testing.T) {
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 	}
 	order := []string{"none", "gzip", "snappy", "lz4", "zstd"}
+	acked := map[string]place{}
 	for _, codec := range order {
 		producer := b.Client(kgo.ProducerBatchCompression(codecs[codec]), kgo.DefaultProduceTopic("franz"))
 		for n := range perCodec {
 			r := &kgo.Record{Key: []byte(key(n)), Value: []byte(value(codec, n)), Headers: []kgo.RecordHeader{{Key: "codec", Value: []byte(codec)}}}
-			producer.Produce(ctx, r, func(_ *kgo.Record, err error) {
+			producer.Produce(ctx, r, func(r *kgo.Record, err error) {
 				if err != nil {
 					t.Errorf("%s: %v", codec, err)
 				}
+				acked[string(r.Value)] = place{r.Partition, r.Offset}
 			})
 		}
 		if err := producer.Flush(ctx); err != nil {
@@ -44,7 +46,7 @@ func TestFranzGo(t *testing.T) {
 		}
 	}
 
-	check(t, order, franzConsume(ctx, t, []*kgo.Client{
+	check(t, order, acked, franzConsume(ctx, t, []*kgo.Client{
 		b.Client(kgo.ConsumerGroup("franz-group"), kgo.ConsumeTopics("franz"), kgo.DisableAutoCommit()),
 		b.Client(kgo.ConsumerGroup("franz-group"), kgo.ConsumeTopics("franz"), kgo.DisableAutoCommit()),
 	}, perCodec*len(order)))
@@ -74,7 +76,7 @@ func franzConsume(ctx context.Context, t *testing.T, members []*kgo.Client, tota
 				fetches := m.PollFetches(ctx)
 				mu.Lock()
 				fetches.EachRecord(func(r *kgo.Record) {
-					all = append(all, received{r.Partition, r.Offset, string(r.Key), string(r.Value), string(r.Headers[0].Value)})
+					all = append(all, received{r.Partition, r.Offset, string(r.Key), string(r.Value), franzHeader(r)})
 				})
 				full := len(all) >= total
 				mu.Unlock()
@@ -96,18 +98,23 @@ func franzConsume(ctx context.Context, t *testing.T, members []*kgo.Client, tota
 	return all
 }
 
+// franzHeader is the value of a record's only header.
+func franzHeader(r *kgo.Record) string {
+	if len(r.Headers) != 1 || r.Headers[0].Key != "codec" {
+		return fmt.Sprintf("headers %v", r.Headers)
+	}
+	return string(r.Headers[0].Value)
+}
+
 func franzAdmin(ctx context.Context, t *testing.T, admin *kadm.Client) {
 	configs, err := admin.DescribeTopicConfigs(ctx, "franz")
 	if err != nil {
 		t.Fatal(err)
 	}
-	described := maps.Collect(func(yield func(string, string) bool) {
-		for _, c := range configs[0].Configs {
-			if !yield(c.Key, c.MaybeValue()) {
-				return
-			}
-		}
-	})
+	described := map[string]string{}
+	for _, c := range configs[0].Configs {
+		described[c.Key] = c.MaybeValue()
+	}
 	if described["retention.ms"] != "3600000" || described["cleanup.policy"] != "delete" {
 		t.Errorf("configs: %v", described)
 	}

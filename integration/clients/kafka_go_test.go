@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -28,8 +29,16 @@ func TestKafkaGo(t *testing.T) {
 
 	codecs := map[string]kafka.Compression{"none": 0, "gzip": kafka.Gzip, "snappy": kafka.Snappy, "lz4": kafka.Lz4, "zstd": kafka.Zstd}
 	order := []string{"none", "gzip", "snappy", "lz4", "zstd"}
+	var mu sync.Mutex // partitions are written to at the same time
+	acked := map[string]place{}
 	for _, codec := range order {
-		w := &kafka.Writer{Addr: kafka.TCP(b.Addr), Topic: "segmentio", Balancer: &kafka.Hash{}, Compression: codecs[codec], BatchTimeout: 5 * time.Millisecond, RequiredAcks: kafka.RequireAll}
+		w := &kafka.Writer{Addr: kafka.TCP(b.Addr), Topic: "segmentio", Balancer: &kafka.Hash{}, Compression: codecs[codec], BatchTimeout: 5 * time.Millisecond, RequiredAcks: kafka.RequireAll, Completion: func(batch []kafka.Message, _ error) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, m := range batch {
+				acked[string(m.Value)] = place{int32(m.Partition), m.Offset}
+			}
+		}}
 		var batch []kafka.Message
 		for n := range perCodec {
 			batch = append(batch, kafka.Message{Key: []byte(key(n)), Value: []byte(value(codec, n)), Headers: []kafka.Header{{Key: "codec", Value: []byte(codec)}}})
@@ -41,7 +50,7 @@ func TestKafkaGo(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	check(t, order, kafkaGoConsume(ctx, t, b.Addr, perCodec*len(order)))
+	check(t, order, acked, kafkaGoConsume(ctx, t, b.Addr, perCodec*len(order)))
 	kafkaGoAdmin(ctx, t, client, int64(perCodec*len(order)))
 }
 
@@ -70,7 +79,7 @@ func kafkaGoConsume(ctx context.Context, t *testing.T, addr string, want int) []
 					return
 				}
 				mu.Lock()
-				all = append(all, received{int32(m.Partition), m.Offset, string(m.Key), string(m.Value), string(m.Headers[0].Value)})
+				all = append(all, received{int32(m.Partition), m.Offset, string(m.Key), string(m.Value), kafkaGoHeader(m)})
 				full := len(all) >= want
 				mu.Unlock()
 				if got = append(got, m); full {
@@ -81,6 +90,14 @@ func kafkaGoConsume(ctx context.Context, t *testing.T, addr string, want int) []
 	}
 	wg.Wait()
 	return all
+}
+
+// kafkaGoHeader is the value of a record's only header.
+func kafkaGoHeader(m kafka.Message) string {
+	if len(m.Headers) != 1 || m.Headers[0].Key != "codec" {
+		return fmt.Sprintf("headers %v", m.Headers)
+	}
+	return string(m.Headers[0].Value)
 }
 
 func kafkaGoAdmin(ctx context.Context, t *testing.T, client *kafka.Client, total int64) {

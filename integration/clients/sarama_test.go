@@ -3,6 +3,7 @@ package clients
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -42,6 +43,7 @@ func saramaStory(t *testing.T, version sarama.KafkaVersion) {
 	if !version.IsAtLeast(sarama.V2_1_0_0) {
 		order = order[:4]
 	}
+	acked := map[string]place{}
 	for _, codec := range order {
 		c := *config
 		c.Producer.Compression = codecs[codec]
@@ -59,9 +61,12 @@ func saramaStory(t *testing.T, version sarama.KafkaVersion) {
 		if err := producer.SendMessages(batch); err != nil {
 			t.Fatalf("%s: %v", codec, err)
 		}
+		for n, m := range batch {
+			acked[value(codec, n)] = place{m.Partition, m.Offset}
+		}
 		producer.Close()
 	}
-	check(t, order, saramaConsume(t, b.Addr, config, perCodec*len(order)))
+	check(t, order, acked, saramaConsume(t, b.Addr, config, perCodec*len(order)))
 	saramaAdmin(t, admin, version, int64(perCodec*len(order)))
 }
 
@@ -79,7 +84,7 @@ func (saramaMember) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 func (m saramaMember) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
 	for r := range c.Messages() {
 		m.mu.Lock()
-		*m.all = append(*m.all, received{r.Partition, r.Offset, string(r.Key), string(r.Value), string(r.Headers[0].Value)})
+		*m.all = append(*m.all, received{r.Partition, r.Offset, string(r.Key), string(r.Value), saramaHeader(r)})
 		full := len(*m.all) >= m.want
 		m.mu.Unlock()
 		s.MarkMessage(r, "")
@@ -90,6 +95,14 @@ func (m saramaMember) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.Consu
 	}
 	s.Commit()
 	return nil
+}
+
+// saramaHeader is the value of a record's only header.
+func saramaHeader(r *sarama.ConsumerMessage) string {
+	if len(r.Headers) != 1 || string(r.Headers[0].Key) != "codec" {
+		return fmt.Sprintf("headers %v", r.Headers)
+	}
+	return string(r.Headers[0].Value)
 }
 
 func saramaConsume(t *testing.T, addr string, config *sarama.Config, want int) []received {

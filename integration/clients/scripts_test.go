@@ -104,6 +104,7 @@ func tellStory(t *testing.T, codecs []string, program, script string) {
 	}
 	var told struct {
 		Records [][5]any
+		Acked   [][3]any // partition, offset and value of each record, as the producer was told; none: see errors
 		Facts   facts
 	}
 	if err := json.Unmarshal(out.Bytes(), &told); err != nil {
@@ -118,7 +119,17 @@ func tellStory(t *testing.T, codecs []string, program, script string) {
 		codec, _ := r[4].(string)
 		all = append(all, received{int32(partition), int64(offset), k, v, codec})
 	}
-	check(t, codecs, all)
+	var acked map[string]place
+	for _, a := range told.Acked {
+		partition, _ := a[0].(float64)
+		offset, _ := a[1].(float64)
+		v, _ := a[2].(string)
+		if acked == nil {
+			acked = map[string]place{}
+		}
+		acked[v] = place{int32(partition), int64(offset)}
+	}
+	check(t, codecs, acked, all)
 	f := told.Facts
 	if len(f.Errors) > 0 || f.Committed != len(codecs)*perCodec || f.Retention != "3600000" || f.State != "Empty" || !f.Listed || !f.GroupGone || !f.TopicGone {
 		t.Errorf("%s reports %+v", script, f)

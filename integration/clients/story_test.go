@@ -37,9 +37,15 @@ func value(codec string, n int) string {
 	return fmt.Sprintf("%s-%d-%s", codec, n, strings.Repeat("v", n*5))
 }
 
+// place is where a record lies.
+type place struct {
+	partition int32
+	offset    int64
+}
+
 // check compares what consumers received with what was produced: every record once, offsets without holes, and the records of a key in one
-// partition in the order of their making.
-func check(t *testing.T, codecs []string, all []received) {
+// partition in the order of their making. acked is where the producer was told that each value lies; nil: its library does not say so for every record.
+func check(t *testing.T, codecs []string, acked map[string]place, all []received) {
 	t.Helper()
 	if want := len(codecs) * perCodec; len(all) != want {
 		t.Errorf("received %d records, want %d", len(all), want)
@@ -67,6 +73,9 @@ func check(t *testing.T, codecs []string, all []received) {
 			continue
 		}
 		delete(position, r.value)
+		if told, ok := acked[r.value]; acked != nil && (!ok || told != place{r.partition, r.offset}) {
+			t.Errorf("%.20q came from partition %d at %d, its producer was told %+v (%v)", r.value, r.partition, r.offset, told, ok)
+		}
 		if codec, _, _ := strings.Cut(r.value, "-"); r.header != codec {
 			t.Errorf("%.20q has the header %q", r.value, r.header)
 		}

@@ -7,7 +7,7 @@ const group = `${topic}-group`;
 const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP };
 const total = perCodec * Object.keys(codecs).length;
 const kafka = new Kafka({ clientId: "story", brokers: [addr], logLevel: logLevel.NOTHING });
-const facts = {};
+const facts = { errors: [] };
 
 const admin = kafka.admin();
 await admin.connect();
@@ -45,6 +45,7 @@ for (const [i, member] of members.entries()) {
 }
 await all(() => shares.every((n) => n > 0) && shares[0] + shares[1] === 3, "joining");
 
+const acks = []; // a send tells the offset of its first record in each partition
 for (const [name, compression] of Object.entries(codecs)) {
   const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
   await producer.connect();
@@ -52,12 +53,19 @@ for (const [name, compression] of Object.entries(codecs)) {
   for (let n = 0; n < perCodec; n++) {
     messages.push({ key: `key-${n % 7}`, value: `${name}-${n}-${"v".repeat(n * 5)}`, headers: { codec: name } });
   }
-  await producer.send({ topic, compression, messages });
+  acks.push(...(await producer.send({ topic, compression, messages })).map((ack) => ({ ...ack, name })));
   await producer.disconnect();
 }
 
 await all(() => records.length >= total, "reading");
 await Promise.all(members.map((member) => member.disconnect())); // commits what was resolved
+
+for (const { name, partition, baseOffset } of acks) {
+  const first = Math.min(...records.filter((r) => r[0] === partition && r[3].startsWith(`${name}-`)).map((r) => r[1]));
+  if (first !== Number(baseOffset)) {
+    facts.errors.push(`${name}: partition ${partition} acknowledged ${baseOffset}, its first record lies at ${first}`);
+  }
+}
 
 const offsets = await admin.fetchOffsets({ groupId: group, topics: [topic] });
 facts.committed = offsets[0].partitions.reduce((sum, p) => sum + Math.max(0, Number(p.offset)), 0);

@@ -41,15 +41,16 @@ func TestLibrdkafka(t *testing.T) {
 		t.Fatal(err, created)
 	}
 	b.AwaitTopics(topic)
+	acked := map[string]kafka.TopicPartition{} // by value
 	for _, codec := range codecs {
-		produce(t, b.Addr, codec)
+		produce(t, b.Addr, codec, acked)
 	}
-	consume(t, b.Addr)
+	consume(t, b.Addr, acked)
 	administer(ctx, t, admin)
 }
 
-// produce sends the records of a codec as an idempotent producer.
-func produce(t *testing.T, addr, codec string) {
+// produce sends the records of a codec as an idempotent producer, and notes where it was told they lie.
+func produce(t *testing.T, addr, codec string, acked map[string]kafka.TopicPartition) {
 	p, err := kafka.NewProducer(&kafka.ConfigMap{"bootstrap.servers": addr, "compression.type": codec, "enable.idempotence": true, "linger.ms": 5})
 	if err != nil {
 		t.Fatal(err)
@@ -69,17 +70,20 @@ func produce(t *testing.T, addr, codec string) {
 	for range perCodec {
 		select {
 		case e := <-delivered:
-			if m := e.(*kafka.Message); m.TopicPartition.Error != nil {
+			m := e.(*kafka.Message)
+			if m.TopicPartition.Error != nil {
 				t.Fatalf("%s: %v", codec, m.TopicPartition.Error)
 			}
+			acked[string(m.Value)] = m.TopicPartition
 		case <-time.After(limit):
 			t.Fatalf("%s: not delivered", codec)
 		}
 	}
 }
 
-// consume reads with two members and expects every record once, keys in order, offsets without holes.
-func consume(t *testing.T, addr string) {
+// consume reads with two members and expects every record once, keys in order, offsets without holes
+// and as acknowledged.
+func consume(t *testing.T, addr string, acked map[string]kafka.TopicPartition) {
 	var members []*kafka.Consumer
 	for range 2 {
 		c, err := kafka.NewConsumer(&kafka.ConfigMap{"bootstrap.servers": addr, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": false})
@@ -104,8 +108,11 @@ func consume(t *testing.T, addr string) {
 				continue
 			}
 			tp := m.TopicPartition
-			if tp.Error != nil || seen[string(m.Value)] || tp.Offset != next[tp.Partition] || !strings.HasPrefix(string(m.Value), string(m.Headers[0].Value)+"-") {
-				t.Errorf("wrong record: %v %q after %d", tp, m.Value, next[tp.Partition])
+			if tp.Error != nil || seen[string(m.Value)] || tp.Offset != next[tp.Partition] || len(m.Headers) != 1 || !strings.HasPrefix(string(m.Value), string(m.Headers[0].Value)+"-") {
+				t.Errorf("wrong record: %v %q %v after %d", tp, m.Value, m.Headers, next[tp.Partition])
+			}
+			if told := acked[string(m.Value)]; told.Partition != tp.Partition || told.Offset != tp.Offset {
+				t.Errorf("%.20q came from %v, its producer was told %v", m.Value, tp, told)
 			}
 			if p, known := home[string(m.Key)]; known && p != tp.Partition {
 				t.Errorf("key %s in partitions %d and %d", m.Key, p, tp.Partition)

@@ -13,6 +13,9 @@ group = topic + "-group"
 codecs = [None, "gzip", "snappy", "lz4", "zstd"]
 
 
+acked = []
+
+
 def eventually(condition):
     deadline = time.time() + 30
     while not condition():
@@ -34,8 +37,9 @@ def produce(codec):
         for n in range(per_codec)
     ]
     producer.flush(30)
-    for future in futures:
-        future.get(30)
+    for n, future in enumerate(futures):
+        told = future.get(30)
+        acked.append([told.partition, told.offset, f"{name}-{n}-{'v' * (n * 5)}"])
     producer.close()
 
 
@@ -87,4 +91,4 @@ facts["groupGone"] = not any(g["group_id"] == group for g in admin.list_groups()
 admin.delete_topics([topic])
 eventually(lambda: topic not in admin.list_topics())
 facts["topicGone"] = True
-json.dump({"records": records, "facts": facts}, sys.stdout)
+json.dump({"records": records, "acked": acked, "facts": facts}, sys.stdout)
