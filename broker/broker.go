@@ -68,8 +68,9 @@ func (b *Broker) fail(err error) {
 	}
 }
 
-// socketBuffer is a socket buffer size that was set explicitly; -1 leaves it to the operating system, as does the default.
+// socketBuffer is a socket buffer size that somebody chose. -1 leaves it to the operating system; so does the default, which the server.properties
+// that Kafka ships repeats.
 func (b *Broker) socketBuffer(key string) (int, bool) {
 	n := b.config.Int(key)
-	return n, n > 0 && b.config.Explicit(key)
+	return n, n > 0 && !b.config.AtDefault(key)
 }

@@ -126,8 +126,8 @@ func (ln *listener) adopt(tcp *net.TCPConn) {
 	}()
 }
 
-// setBuffers applies socket.send.buffer.bytes and socket.receive.buffer.bytes where they were set; otherwise the kernel tunes them, which is faster
-// than Kafka's fixed 100 KiB.
+// setBuffers applies socket.send.buffer.bytes and socket.receive.buffer.bytes where they are not Kafka's 100 KiB. Otherwise the kernel tunes them:
+// an answer of 1 MiB then waits once for the client instead of eight times.
 func (ln *listener) setBuffers(tcp *net.TCPConn) {
 	// A refused size leaves the kernel's: the connection works all the same.
 	if n, set := ln.b.socketBuffer("socket.send.buffer.bytes"); set {

@@ -22,7 +22,7 @@ type vigil struct {
 }
 
 const (
-	vigilNap  = 9 * time.Millisecond // the monitor takes a P away from a system call of 10 ms
+	vigilNap  = 9 * time.Millisecond // the monitor takes a P away after 10 ms in one system call, or in one goroutine: so the vigil yields in between
 	vigilPark = 20                   // quiet naps before it parks
 )
 
@@ -54,6 +54,7 @@ func (v *vigil) run(ctx context.Context) {
 				quiet = 0
 			}
 			_ = unix.Nanosleep(&nap, nil) // cut short by a signal: naps are for passing the time
+			runtime.Gosched()
 		}
 		v.parked.Store(true)
 		if v.seen.Load() && v.parked.CompareAndSwap(true, false) {

@@ -164,10 +164,9 @@ func (s *Store) IsSet(name string) bool {
 	return !v.null
 }
 
-// Explicit reports whether a key is set in server.properties or dynamically, whatever to.
-func (s *Store) Explicit(name string) bool {
-	_, set := s.current.Load().originals[name]
-	return set
+// AtDefault reports whether an Int, Short or Long key has Kafka's default value, be it left out or written down.
+func (s *Store) AtDefault(name string) bool {
+	return s.Long(name) == brokerIndex[name].defaultValue().integer
 }
 
 // ListenerOverride returns what listener.name.<listener>.<name> sets, in the text form of the key's type. ok is false

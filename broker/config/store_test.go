@@ -24,8 +24,8 @@ func TestTypedReads(t *testing.T) {
 		t.Error("list")
 	case s.String("broker.rack") != "" || s.IsSet("broker.rack") || !s.IsSet("zookeeper.connect") || s.IsSet("log.retention.ms"):
 		t.Error("null")
-	case s.Explicit("num.io.threads") || !s.Explicit("log.dirs") || !s.Explicit("node.id"):
-		t.Error("explicit")
+	case s.AtDefault("offsets.topic.replication.factor") || !s.AtDefault("num.io.threads"):
+		t.Error("default")
 	case s.ConnectionsPerIP()["h"] != 1 || s.ConnectionsPerIP()["10.0.0.1"] != 2:
 		t.Errorf("per ip %v", s.ConnectionsPerIP())
 	}
