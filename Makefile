@@ -51,9 +51,10 @@ lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above need it"; exit 1; }
 	@for module in $(MODULES); do (cd $$module && echo "vet and staticcheck: $$module" && go vet ./... && $(STATICCHECK) ./...) || exit 1; done
 
-## bench: costs side by side with Apache Kafka 3.9.2 (prints ratios; no pass or fail)
-bench: build
-	go run ./bench
+## bench: costs side by side with Apache Kafka 3.9.2 (prints ratios; no pass or fail). ROW=G2 or ROW=G,R1 runs some rows, LONG=1 all of them;
+## WRITE=docs/performance.md writes the report; BENCHFLAGS: go run ./bench -help
+bench:
+	go run ./bench $(if $(ROW),-row $(ROW)) $(if $(LONG),-long) $(if $(WRITE),-write $(WRITE)) $(BENCHFLAGS)
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:

@@ -5,10 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"gregor/protocol/record"
+	"time"
 )
 
 func TestMedian(t *testing.T) {
@@ -22,79 +19,104 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// TestBatch has the product read what the load generator builds.
-func TestBatch(t *testing.T) {
-	for _, shape := range [][2]int{{15, recordSize}, {920, recordSize}, {1, 100}} {
-		b, _, err := record.Split(buildBatch(shape[0], shape[1]))
-		if err != nil {
-			t.Fatal(err)
+// TestMatrix holds the names together: no two scenarios and no two figures of one may share a name, and families are found by their letter.
+func TestMatrix(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range matrix() {
+		if seen[s.name] || strings.Contains(s.name, " ") || len(s.measures) == 0 {
+			t.Errorf("scenario %q", s.name)
 		}
-		n := 0
-		if err := b.Each(1<<20, func(r record.Record) error {
-			if n++; len(r.Value) != shape[1] {
-				t.Errorf("a value of %d bytes, want %d", len(r.Value), shape[1])
+		seen[s.name] = true
+		for _, m := range s.measures {
+			if k := key(s.name, m.name); seen[k] || m.unit == "" || m.what == "" {
+				t.Errorf("figure %q", k)
+			} else {
+				seen[k] = true
 			}
-			return nil
-		}); err != nil || n != shape[0] {
-			t.Errorf("%d records, want %d; %v", n, shape[0], err)
 		}
 	}
-}
-
-// TestLastOffset reads an answer with a whole and a cut batch.
-func TestLastOffset(t *testing.T) {
-	batch := buildBatch(15, recordSize)
-	resp := kmsg.NewPtrFetchResponse()
-	resp.Version = 11
-	p := kmsg.NewFetchResponseTopicPartition()
-	p.RecordBatches = append(append([]byte(nil), batch...), batch[:100]...)
-	topic := kmsg.NewFetchResponseTopic()
-	topic.Partitions = append(topic.Partitions, p)
-	resp.Topics = append(resp.Topics, topic)
-	n, next, err := lastOffset(resp.AppendTo(nil))
-	if err != nil || n != int64(len(batch)+100) || next != 15 {
-		t.Errorf("lastOffset = %d, %d, %v", n, next, err)
+	replicated, err := choose(matrix(), []string{"R", "G2"}, false)
+	if err != nil || len(replicated) != 6 || replicated[0].name != "G2" || replicated[5].name != "R5" {
+		t.Errorf("R and G2 are %v, %v", replicated, err)
+	}
+	if _, err := choose(matrix(), []string{"G2", "Q7"}, false); err == nil || !strings.Contains(err.Error(), `"Q7"`) {
+		t.Errorf("row Q7: %v", err)
 	}
 }
 
+func TestBetter(t *testing.T) {
+	less, more := measure{}, measure{more: true}
+	if got := less.better([]float64{2000}, []float64{20}); got != 100 {
+		t.Errorf("20 instead of 2000 is %v times better", got)
+	}
+	if got := more.better([]float64{10}, []float64{50}); got != 5 {
+		t.Errorf("50 instead of 10 is %v times better", got)
+	}
+	if got := less.better([]float64{2000}, nil); got != 0 {
+		t.Errorf("nothing to compare with is %v times better", got)
+	}
+}
+
+// TestTable shows a whole row, one with a failure, and leaves out one that was not run.
 func TestTable(t *testing.T) {
-	r := newResults()
-	r.add("start", apache, 2000)
-	r.add("start", gregor, 20)
-	r.add("requests100", apache, 10_000)
-	r.add("requests100", gregor, 50_000)
-	r.add("idle", apache, 300) // one side only: no row
-	table := r.table(rows(), options{megabyte: 1})
-	for _, want := range []string{"**100.00x**", "**5.00x**"} {
+	out := newResults()
+	for _, v := range []float64{90, 100, 110} {
+		out.add("G1 rate", apache, v)
+		out.add("G1 rate", gregor, 3*v)
+		out.add("G1 rate", loop, 4*v)
+	}
+	out.fail("R5", gregor, errTest("the disk is full\nand more"))
+	out.fail("R5", gregor, errTest("later"))
+	table := out.table(matrix())
+	for _, want := range []string{"| G1 | requests | 100 1/s (90–110) | 300 1/s (270–330) | **3x** | 2.9x | loop 400 | 3 / 3 |", "failed: the disk is full |"} {
 		if !strings.Contains(table, want) {
-			t.Errorf("no %s in\n%s", want, table)
+			t.Errorf("no %q in\n%s", want, table)
 		}
 	}
-	if strings.Contains(table, "idle") {
-		t.Errorf("a row without both sides in\n%s", table)
+	if strings.Contains(table, "G2") {
+		t.Errorf("a row that was not run in\n%s", table)
 	}
 }
 
-// TestWriteReport writes both parts twice: what stands before them stays, each replaces itself.
-func TestWriteReport(t *testing.T) {
+type errTest string
+
+func (e errTest) Error() string { return string(e) }
+
+// TestPublish writes twice: what stands around the report stays, a row measured again moves to the new run, other rows stay where they are.
+func TestPublish(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "performance.md")
-	if err := os.WriteFile(file, []byte("# Ours\n\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("# Ours\n\n"+reportBegin+"\nold\n"+reportEnd+"\nbehind\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range []struct {
-		cluster bool
-		table   string
-	}{{false, "first"}, {true, "cluster one"}, {false, "second"}, {true, "cluster two"}} {
-		if err := writeReport(file, w.cluster, "conditions", w.table); err != nil {
+	for _, m := range []*measured{
+		{Conditions: []string{"first"}, Samples: map[string]map[kind][]float64{"G1 rate": {apache: {1}, gregor: {111}}, "G2 rate": {apache: {1}, gregor: {222}}}},
+		{Conditions: []string{"second"}, Samples: map[string]map[kind][]float64{"G1 rate": {apache: {1}, gregor: {333}}}},
+	} {
+		if err := publish(file, m); err != nil {
 			t.Fatal(err)
 		}
 	}
-	text, err := os.ReadFile(file)
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := string(text); !strings.HasPrefix(s, "# Ours\n\n"+reportHead) || strings.Contains(s, "first") || strings.Contains(s, "cluster one") ||
-		!strings.Contains(s, "second") || !strings.HasSuffix(s, clusterHead+"\n\nconditions\n\ncluster two") {
-		t.Errorf("report:\n%s", s)
+	text := string(raw)
+	for _, want := range []string{"# Ours\n\n" + reportBegin, "- first", "- second", "222 1/s", "333 1/s", reportEnd + "\nbehind\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "old") || strings.Contains(text, "111 1/s") {
+		t.Errorf("report:\n%s", text)
+	}
+}
+
+func TestMillis(t *testing.T) {
+	var took []time.Duration
+	for i := range 1000 {
+		took = append(took, time.Duration(1000-i)*time.Millisecond)
+	}
+	if got := millis(took, 0.5, 0.99, 0.999); got[0] != 501 || got[1] != 991 || got[2] != 1000 {
+		t.Errorf("shares of 1 to 1000 ms: %v", got)
 	}
 }

@@ -4,67 +4,72 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gregor/bench/load"
 )
 
-// clusterSize is the number of brokers of a cluster, and the replication factor of every topic in it.
-const clusterSize = 3
+// replicated is the number of brokers of a cluster that replicates, and the replication factor of every topic in it.
+const replicated = 3
 
-// clusterSettings hold for every broker of both kinds. The session timeout is the least that ZooKeeper grants at its default tick, so that what a
-// failure costs is the brokers' doing and not a long timeout's.
-const clusterSettings = "offsets.topic.replication.factor=3\nmin.insync.replicas=2\nzookeeper.session.timeout.ms=6000\n"
+// replicatedSettings hold for every broker of such a cluster, of both kinds. The session timeout is the least that ZooKeeper grants at its default tick,
+// so that what a failure costs is the brokers' doing and not a long timeout's.
+const replicatedSettings = "offsets.topic.replication.factor=3\nmin.insync.replicas=2\n" + shortSession
 
-// cluster is three brokers of one kind.
+// shortSession makes ZooKeeper give a killed broker's id free after 6 instead of 18 seconds.
+const shortSession = "zookeeper.session.timeout.ms=6000\n"
+
+// cluster is one broker or several of one kind; a topic in it has as many replicas as it has brokers.
 type cluster struct {
 	l       *lab
 	kind    kind
-	brokers [clusterSize]*broker
+	chroot  string // in ZooKeeper
+	brokers []*broker
 }
 
-func (l *lab) startCluster(ctx context.Context, k kind) (*cluster, error) {
-	c := &cluster{l: l, kind: k}
-	chroot := fmt.Sprintf("cluster-%d", l.started+1)
-	for id := range c.brokers {
-		var err error
-		if c.brokers[id], _, err = l.startIn(ctx, k, chroot, fmt.Sprintf("broker.id=%d\n", id)+clusterSettings); err != nil {
+// startCluster starts so many brokers on empty directories, each with the settings, and waits until all know each other and a controller.
+func (l *lab) startCluster(ctx context.Context, k kind, size int, settings string) (*cluster, error) {
+	c := &cluster{l: l, kind: k, chroot: fmt.Sprintf("bench-%d", l.started+1)}
+	for id := range size {
+		b, _, err := l.startIn(ctx, k, c.chroot, fmt.Sprintf("broker.id=%d\n", id)+settings)
+		if err != nil {
 			c.stop()
 			return nil, err
 		}
+		c.brokers = append(c.brokers, b)
 	}
-	err := await(ctx, 60*time.Second, func() error {
+	if err := c.awaitMembers(ctx); err != nil {
+		c.stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *cluster) awaitMembers(ctx context.Context) error {
+	return await(ctx, time.Minute, func() error {
 		for _, b := range c.brokers {
-			m, err := b.metadata()
+			m, err := b.metadata(ctx)
 			if err != nil {
 				return err
 			}
-			if len(m.Brokers) != clusterSize || m.ControllerID < 0 {
+			if len(m.Brokers) != len(c.brokers) || m.ControllerID < 0 {
 				return fmt.Errorf("%d brokers, controller %d", len(m.Brokers), m.ControllerID)
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		c.stop()
-	}
-	return c, err
 }
 
 func (c *cluster) stop() {
 	for _, b := range c.brokers {
-		if b != nil {
-			b.stop()
-		}
+		b.stop()
 	}
 }
 
-// cpu is the CPU time that all three have used, in seconds.
+// cpu is the CPU time that all brokers have used, in seconds.
 func (c *cluster) cpu() float64 {
 	var sum float64
 	for _, b := range c.brokers {
@@ -73,60 +78,54 @@ func (c *cluster) cpu() float64 {
 	return sum
 }
 
-// kill ends a broker as kill -9 does; restart runs it again on its files.
-func (c *cluster) kill(id int32) error {
-	b := c.brokers[id]
-	if err := b.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+// restart runs a broker again that was killed, on its files.
+func (c *cluster) restart(ctx context.Context, id int32) error {
+	if err := c.awaitGone(ctx, id); err != nil {
 		return err
 	}
-	b.cmd.Wait()
-	return nil
-}
-
-func (c *cluster) restart(ctx context.Context, id int32) error {
 	_, err := c.l.run(ctx, c.brokers[id])
 	return err
 }
 
-// metadata asks a broker about topics; all of them when none is named.
-func (b *broker) metadata(topics ...string) (*kmsg.MetadataResponse, error) {
-	r := kmsg.NewPtrMetadataRequest()
-	r.Version = 7
-	for _, name := range topics {
-		t := kmsg.NewMetadataRequestTopic()
-		t.Topic = kmsg.StringPtr(name)
-		r.Topics = append(r.Topics, t)
-	}
-	if len(topics) == 0 {
-		r.Topics = []kmsg.MetadataRequestTopic{}
-	}
-	resp, err := b.ask(r)
-	if err != nil {
-		return nil, err
-	}
-	return resp.(*kmsg.MetadataResponse), nil
+// awaitGone waits until ZooKeeper has given a dead broker's id free.
+func (c *cluster) awaitGone(ctx context.Context, id int32) error {
+	node := fmt.Sprintf("/%s/brokers/ids/%d\n", c.chroot, id)
+	return await(ctx, time.Minute, func() error {
+		dump, err := c.l.zooKeeperSays("dump") // lists the ephemeral nodes of all sessions
+		if err == nil && strings.Contains(dump, node) {
+			err = fmt.Errorf("broker %d is still registered", id)
+		}
+		return err
+	})
 }
 
-// createTopics makes topics of so many partitions each, by asking the controller.
-func (c *cluster) createTopics(ctx context.Context, partitions int32, names ...string) error {
+// alreadyExists is the error code TOPIC_ALREADY_EXISTS.
+const alreadyExists = 36
+
+// createTopics makes topics of so many partitions each, by asking the controller. The settings are "key=value".
+func (c *cluster) createTopics(ctx context.Context, patience time.Duration, partitions int32, topics []string, settings ...string) error {
 	r := kmsg.NewPtrCreateTopicsRequest()
-	r.Version, r.TimeoutMillis = 4, 300_000
-	for _, name := range names {
+	r.Version, r.TimeoutMillis = 4, int32(patience.Milliseconds())
+	for _, name := range topics {
 		t := kmsg.NewCreateTopicsRequestTopic()
-		t.Topic, t.NumPartitions, t.ReplicationFactor = name, partitions, clusterSize
+		t.Topic, t.NumPartitions, t.ReplicationFactor = name, partitions, int16(len(c.brokers))
+		for _, s := range settings {
+			key, value, _ := strings.Cut(s, "=")
+			t.Configs = append(t.Configs, kmsg.CreateTopicsRequestTopicConfig{Name: key, Value: kmsg.StringPtr(value)})
+		}
 		r.Topics = append(r.Topics, t)
 	}
 	return await(ctx, 30*time.Second, func() error {
-		m, err := c.brokers[0].metadata()
-		if err != nil || m.ControllerID < 0 {
+		m, err := c.brokers[0].metadata(ctx)
+		if err != nil || m.ControllerID < 0 || int(m.ControllerID) >= len(c.brokers) {
 			return errors.Join(err, errors.New("there is no controller"))
 		}
-		resp, err := c.brokers[m.ControllerID].askFor(r, 5*time.Minute)
+		resp, err := load.Ask(ctx, c.brokers[m.ControllerID].addr, r, patience)
 		if err != nil {
 			return err
 		}
 		for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
-			if t.ErrorCode != 0 && t.ErrorCode != 36 { // 36: it exists
+			if t.ErrorCode != 0 && t.ErrorCode != alreadyExists {
 				return fmt.Errorf("create topic %s: error %d", t.Topic, t.ErrorCode)
 			}
 		}
@@ -134,102 +133,82 @@ func (c *cluster) createTopics(ctx context.Context, partitions int32, names ...s
 	})
 }
 
-// awaitISR waits until every broker knows so many partitions of the topics, each with a leader and all replicas in the ISR.
-func (c *cluster) awaitISR(ctx context.Context, limit time.Duration, partitions int, names ...string) error {
-	deadline := time.Now().Add(limit)
+// topic makes a topic with all its replicas in sync.
+func (c *cluster) topic(ctx context.Context, name string, partitions int32, settings ...string) error {
+	if err := c.createTopics(ctx, 30*time.Second, partitions, []string{name}, settings...); err != nil {
+		return err
+	}
+	return c.awaitInSync(ctx, int(partitions), name)
+}
+
+// awaitInSync waits until every broker knows so many partitions of the topics, each with a leader and all replicas in the ISR. How long that may take is
+// the context's to say.
+func (c *cluster) awaitInSync(ctx context.Context, partitions int, topics ...string) error {
 	for _, b := range c.brokers {
 		for {
 			n := 0
-			m, err := b.metadata(names...)
+			m, err := b.metadata(ctx, topics...)
 			if err == nil {
-				for _, t := range m.Topics {
-					for _, p := range t.Partitions {
-						if p.Leader >= 0 && len(p.ISR) == clusterSize {
-							n++
-						}
-					}
-				}
+				n = inSync(m, len(c.brokers))
 			}
 			if n == partitions {
 				break
 			}
-			if time.Now().After(deadline) {
-				return errors.Join(err, fmt.Errorf("%d of %d partitions are in sync", n, partitions))
-			}
-			if err := sleep(ctx, 20*time.Millisecond); err != nil {
-				return err
+			if late := sleep(ctx, 20*time.Millisecond); late != nil {
+				return errors.Join(err, fmt.Errorf("%d of %d partitions are in sync: %w", n, partitions, late))
 			}
 		}
 	}
 	return nil
 }
 
-// leader asks the brokers but one for the leader of a partition, and the controller.
-func (c *cluster) leader(topic string, partition int32, not int32) (leader, controller int32, err error) {
+// inSync counts the partitions with a leader and so many replicas in the ISR.
+func inSync(m *kmsg.MetadataResponse, replicas int) (n int) {
+	for _, t := range m.Topics {
+		for _, p := range t.Partitions {
+			if p.Leader >= 0 && len(p.ISR) == replicas {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// leaders asks the brokers but one for the leader of each partition of a topic, and for the controller. A partition without one, or whose leader is that
+// broker, has -1.
+func (c *cluster) leaders(ctx context.Context, topic string, not int32) (leaders []int32, controller int32, err error) {
 	for id, b := range c.brokers {
 		if int32(id) == not {
 			continue
 		}
-		var m *kmsg.MetadataResponse
-		if m, err = b.metadata(topic); err != nil {
+		m, askErr := b.metadata(ctx, topic)
+		if askErr != nil {
+			err = askErr
 			continue
 		}
-		for _, t := range m.Topics {
-			for _, p := range t.Partitions {
-				if p.Partition == partition && p.Leader >= 0 && p.Leader != not {
-					return p.Leader, m.ControllerID, nil
-				}
+		if len(m.Topics) != 1 || m.Topics[0].ErrorCode != 0 {
+			err = fmt.Errorf("broker %d does not know topic %s", id, topic)
+			continue
+		}
+		leaders = make([]int32, len(m.Topics[0].Partitions))
+		for _, p := range m.Topics[0].Partitions {
+			if leaders[p.Partition] = p.Leader; p.Leader == not {
+				leaders[p.Partition] = -1
 			}
 		}
-		err = fmt.Errorf("%s-%d has no leader", topic, partition)
+		return leaders, m.ControllerID, nil
 	}
-	return -1, -1, err
+	return nil, -1, err
 }
 
-// producers makes a producer per partition, each on one connection to its leader.
-func (c *cluster) producers(topic string, partitions int32, r row, batch []byte) ([]*producer, error) {
-	var all []*producer
-	for i := range partitions {
-		leader, _, err := c.leader(topic, i, -1)
-		if err != nil {
-			return nil, err
-		}
-		p := &producer{addr: c.brokers[leader].addr, row: row{name: topic, connections: 1, depth: r.depth}, recordBytes: len(batch)}
-		for j := range p.frames {
-			p.frames[j] = produceFrame(topic, i, -1, batch)
-		}
-		all = append(all, p)
-	}
-	return all, nil
-}
-
-// openFiles is how many files a process may have open.
-func openFiles() string {
-	var limit syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
-		return "unknown"
-	}
-	return strconv.FormatUint(limit.Cur, 10)
-}
-
-// descriptors is how many files a broker's process has open.
-func (b *broker) descriptors() int {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.cmd.Process.Pid))
+// leader is where a partition's requests go to.
+func (c *cluster) leader(ctx context.Context, topic string, partition, not int32) (*broker, error) {
+	leaders, _, err := c.leaders(ctx, topic, not)
 	if err != nil {
-		return 0
+		return nil, err
 	}
-	return len(entries)
-}
-
-func dial(ctx context.Context, addr string) (net.Conn, error) {
-	d := net.Dialer{Timeout: time.Second}
-	return d.DialContext(ctx, "tcp", addr)
-}
-
-func names(prefix string, n int) []string {
-	var all []string
-	for i := range n {
-		all = append(all, prefix+strings.Repeat("0", 3-len(strconv.Itoa(i)))+strconv.Itoa(i))
+	if leaders[partition] < 0 {
+		return nil, fmt.Errorf("%s-%d has no leader", topic, partition)
 	}
-	return all
+	return c.brokers[leaders[partition]], nil
 }

@@ -9,13 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// kind is one of the two programs that are compared.
+// kind is a program that is measured: the two that are compared, and what shows how far down one can go (bare.go, floor.go).
 type kind string
 
 const (
@@ -57,6 +58,22 @@ func newLab(ctx context.Context, o options) (*lab, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// install fetches what the bench needs, while there is a network: in a namespace of its own there is none.
+func install() error {
+	if os.Getenv(inNamespaceEnv) != "" {
+		return nil
+	}
+	root, err := output(context.Background(), "", "go", "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		return err
+	}
+	if _, err := output(context.Background(), filepath.Join(root, "integration"), "go", "run", "./cmd/stock", "install", kafkaVersion); err != nil {
+		return err
+	}
+	_, err = output(context.Background(), root, "go", "build", "-o", os.DevNull, "./cmd/gregor")
+	return err
 }
 
 func (l *lab) prepare(ctx context.Context, o options) error {
@@ -139,18 +156,26 @@ func (l *lab) startZooKeeper(ctx context.Context) error {
 		return err
 	}
 	return await(ctx, 30*time.Second, func() error {
-		c, err := net.DialTimeout("tcp", l.zkAddr, time.Second)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		c.SetDeadline(time.Now().Add(time.Second))
-		io.WriteString(c, "ruok")
-		if b, _ := io.ReadAll(c); string(b) != "imok" {
-			return fmt.Errorf("ZooKeeper is not up: %q", b)
+		if text, err := l.zooKeeperSays("ruok"); err != nil || text != "imok" {
+			return fmt.Errorf("ZooKeeper is not up: %q, %w", text, err)
 		}
 		return nil
 	})
+}
+
+// zooKeeperSays sends one of ZooKeeper's four letter commands.
+func (l *lab) zooKeeperSays(command string) (string, error) {
+	c, err := net.DialTimeout("tcp", l.zkAddr, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(c, command); err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(c)
+	return string(text), err
 }
 
 // await calls f until it succeeds, every millisecond: start-up times are measured with it.
@@ -163,8 +188,8 @@ func await(ctx context.Context, limit time.Duration, f func() error) error {
 		if time.Now().After(deadline) {
 			return err
 		}
-		if err := sleep(ctx, time.Millisecond); err != nil {
-			return err
+		if late := sleep(ctx, time.Millisecond); late != nil {
+			return errors.Join(err, late)
 		}
 	}
 }
@@ -188,8 +213,9 @@ func (l *lab) writeFiller(gib int) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// fill reads the filler, so that every session begins with the same page cache.
+// fill writes out what earlier sessions have left in the page cache and reads the filler, so that all brokers begin alike.
 func (l *lab) fill(ctx context.Context) error {
+	unix.Sync()
 	if l.filler == "" {
 		return nil
 	}
@@ -217,110 +243,4 @@ func (l *lab) close() {
 	if l.own {
 		os.RemoveAll(l.dir)
 	}
-}
-
-// broker is one running broker.
-type broker struct {
-	kind     kind
-	addr     string
-	dir      string
-	cmd      *exec.Cmd
-	produced map[string]bool // topics that hold a sample
-	stopped  bool
-}
-
-// stockProperties are those of the server.properties that Kafka ships, and replication factors that one broker can serve.
-const stockProperties = "num.network.threads=3\nnum.io.threads=8\nsocket.send.buffer.bytes=102400\nsocket.receive.buffer.bytes=102400\n" +
-	"socket.request.max.bytes=104857600\nnum.partitions=1\nnum.recovery.threads.per.data.dir=1\noffsets.topic.replication.factor=1\n" +
-	"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\nlog.retention.hours=168\nlog.retention.check.interval.ms=300000\n" +
-	"zookeeper.connection.timeout.ms=18000\ngroup.initial.rebalance.delay.ms=0\n"
-
-// start runs a broker alone, on an empty directory and an empty part of ZooKeeper's tree.
-func (l *lab) start(ctx context.Context, k kind) (*broker, time.Duration, error) {
-	return l.startIn(ctx, k, fmt.Sprintf("bench-%d", l.started+1), "broker.id=0\n")
-}
-
-// startIn makes a broker on an empty directory and runs it as run does. The settings are lines of server.properties.
-func (l *lab) startIn(ctx context.Context, k kind, chroot, settings string) (*broker, time.Duration, error) {
-	port, err := freePort()
-	if err != nil {
-		return nil, 0, err
-	}
-	l.started++
-	b := &broker{kind: k, addr: fmt.Sprintf("127.0.0.1:%d", port), dir: filepath.Join(l.dir, fmt.Sprintf("broker-%d", l.started)), produced: map[string]bool{}}
-	if err := os.Mkdir(b.dir, 0o700); err != nil {
-		return nil, 0, err
-	}
-	text := stockProperties + settings + fmt.Sprintf("listeners=PLAINTEXT://%s\nlog.dirs=%s\nzookeeper.connect=%s/%s\n", b.addr, filepath.Join(b.dir, "logs"), l.zkAddr, chroot)
-	if err := os.WriteFile(b.properties(), []byte(text), 0o600); err != nil {
-		return nil, 0, err
-	}
-	took, err := l.run(ctx, b)
-	return b, took, err
-}
-
-func (b *broker) properties() string { return filepath.Join(b.dir, "server.properties") }
-
-// run runs a broker and returns when it has answered an ApiVersions request, with the time from exec to that answer.
-func (l *lab) run(ctx context.Context, b *broker) (took time.Duration, err error) {
-	begun := time.Now()
-	logFile := filepath.Join(b.dir, "broker.log")
-	if b.kind == apache {
-		b.cmd, err = l.java(append([]string(nil), heap...), "kafka.Kafka", logFile, b.properties())
-	} else {
-		b.cmd, err = l.command(logFile, l.gregor, "server", b.properties())
-	}
-	if err != nil {
-		return 0, err
-	}
-	if err := await(ctx, 120*time.Second, b.answers); err != nil {
-		text, _ := os.ReadFile(logFile)
-		b.stop()
-		return 0, fmt.Errorf("broker does not answer: %w\n%s", err, text[max(0, len(text)-2000):])
-	}
-	return time.Since(begun), nil
-}
-
-// stop ends the broker with SIGTERM, or SIGKILL after half a minute, and deletes what it wrote.
-func (b *broker) stop() error {
-	if b.stopped {
-		return nil
-	}
-	b.stopped = true
-	b.end(30 * time.Second)
-	return os.RemoveAll(b.dir)
-}
-
-// end stops the process with SIGTERM, or SIGKILL after patience, and keeps its files.
-func (b *broker) end(patience time.Duration) {
-	b.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(patience, func() { b.cmd.Process.Kill() })
-	defer late.Stop()
-	b.cmd.Wait() // Java ends with 143 after SIGTERM: the code says nothing
-}
-
-// ticksPerSecond is the unit of /proc/PID/stat; Linux shows 100 to every program.
-const ticksPerSecond = 100
-
-// cpu returns the CPU time that the broker's process has used, user and system, in seconds.
-func (b *broker) cpu() float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(text), ") ") // the name before it may hold blanks
-	fields := strings.Fields(rest)
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / ticksPerSecond
-}
-
-// rss returns the resident memory of the broker's process in bytes.
-func (b *broker) rss() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", b.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	pages, _ := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
-	return pages * int64(os.Getpagesize())
 }

@@ -1,11 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -13,76 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// results are the samples of every row and kind.
-type results struct {
-	samples map[string]map[kind][]float64
-}
-
-func newResults() *results { return &results{samples: map[string]map[kind][]float64{}} }
-
-func (r *results) add(row string, k kind, v float64) {
-	if r.samples[row] == nil {
-		r.samples[row] = map[kind][]float64{}
-	}
-	r.samples[row][k] = append(r.samples[row][k], v)
-}
-
-func median(v []float64) float64 {
-	v = slices.Sorted(slices.Values(v))
-	if n := len(v); n%2 == 0 {
-		return (v[n/2-1] + v[n/2]) / 2
-	}
-	return v[len(v)/2]
-}
-
-// table is Markdown: per row both medians with their range, and by what factor gregor is better.
-func (r *results) table(rows []row, o options) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "| measure | Apache Kafka %s | gregor | gregor is better by | samples |\n|---|---|---|---|---|\n", kafkaVersion)
-	for _, w := range rows {
-		s := r.samples[w.name]
-		if len(s[apache]) == 0 || len(s[gregor]) == 0 {
-			continue
-		}
-		ratio := median(s[apache]) / median(s[gregor])
-		if w.more {
-			ratio = 1 / ratio
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | **%.2fx** | %d / %d |\n", w.title, show(s[apache], w.unit), show(s[gregor], w.unit), ratio, len(s[apache]), len(s[gregor]))
-	}
-	b.WriteString(r.floorTable())
-	fmt.Fprintf(&b, "\nMedians (smallest–largest). A sample moves %d MB of record data (1 MB = 10^6 bytes); runs before a shape has settled are thrown away. Load average at the end: %s.\n", o.megabyte, strings.TrimSpace(readSystem("/proc/loadavg")))
-	return b.String()
-}
-
-// floorTable compares both with what the kernel alone takes for the same answers; empty when no fetches were measured.
-func (r *results) floorTable() string {
-	var b strings.Builder
-	for _, w := range rows() {
-		s := r.samples[w.name]
-		if len(s[floor]) == 0 || len(s[apache]) == 0 || len(s[gregor]) == 0 {
-			continue
-		}
-		least := median(s[floor])
-		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f |\n", w.title, show(s[floor], w.unit), median(s[apache])/least, median(s[gregor])/least)
-	}
-	if b.Len() == 0 {
-		return ""
-	}
-	return "\nThe same answers from a bare loop of read, send and sendfile, without protocol, index or scheduler, measured in the same sessions:\n\n" +
-		"| measure | bare loop | Apache Kafka takes, times that | gregor takes, times that |\n|---|---|---|---|\n" + b.String()
-}
-
-func show(v []float64, unit string) string {
-	digits := 2
-	if median(v) >= 100 {
-		digits = 0
-	}
-	return fmt.Sprintf("%.*f %s (%.*f–%.*f)", digits, median(v), unit, digits, slices.Min(v), digits, slices.Max(v))
-}
-
-// conditions are what a reader has to know to judge the figures.
-func conditions(l *lab) string {
+// conditions are what a reader has to know to judge the figures: lines of a Markdown list.
+func conditions(l *lab, o options) []string {
 	first := func(path string) string { return strings.TrimSpace(readSystem(path)) }
 	java, _ := exec.Command("java", "-version").CombinedOutput()
 	javaLine, _, _ := strings.Cut(string(java), "\n")
@@ -93,52 +26,80 @@ func conditions(l *lab) string {
 			break
 		}
 	}
-	readAhead := "unknown"
-	var disk syscall.Stat_t
-	if err := syscall.Stat(l.dir, &disk); err == nil {
-		readAhead = first(fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(disk.Dev), unix.Minor(disk.Dev))) + " KiB"
+	memory := "unknown"
+	if line, _, ok := strings.Cut(readSystem("/proc/meminfo"), "\n"); ok {
+		memory = strings.Join(strings.Fields(line)[1:], " ")
 	}
 	filler := "none"
 	if info, err := os.Stat(l.filler); err == nil {
 		filler = fmt.Sprintf("%d GiB", info.Size()>>30)
 	}
-	return strings.Join([]string{
-		"- date: " + time.Now().UTC().Format("2006-01-02 15:04 UTC"),
-		fmt.Sprintf("- machine: %s, %d CPUs; kernel %s", cpu, runtime.NumCPU(), first("/proc/sys/kernel/osrelease")),
-		"- congestion control: " + first("/proc/sys/net/ipv4/tcp_congestion_control") + "; read-ahead: " + readAhead,
-		"- " + runtime.Version() + "; " + javaLine + "; broker heap 1 GiB, G1; stock server.properties for both",
-		"- files that a process may open: " + openFiles(),
-		"- load average at the start: " + first("/proc/loadavg") + "; file read before each session: " + filler,
-		"- no fsync on either side (Kafka's defaults); load generator and broker share the machine over the loopback",
-	}, "\n")
+	return []string{
+		"date: " + time.Now().UTC().Format("2006-01-02 15:04 UTC"),
+		fmt.Sprintf("machine: %s, %d CPUs, %s of memory; kernel %s", cpu, runtime.NumCPU(), memory, first("/proc/sys/kernel/osrelease")),
+		"congestion control: " + first("/proc/sys/net/ipv4/tcp_congestion_control") + "; read-ahead: " + first(readAheadFile(l.dir)) + " KiB",
+		runtime.Version() + "; " + javaLine + "; broker heap 1 GiB, G1; stock server.properties for both",
+		"files that a process may open: " + openFiles(),
+		"load average at the start: " + first("/proc/loadavg") + "; file read before each broker's turn: " + filler,
+		fmt.Sprintf("rounds of A-B-B-A: %d; samples of a figure in each turn: %d, after those before the load has settled", o.rounds, o.samples),
+		"no fsync on either side where nothing else is said (Kafka's defaults); load generator and brokers share the machine over the loopback",
+	}
 }
 
-// The parts of the Markdown file that -write replaces; everything before the first stays.
+// readAheadFile is where the kernel shows how far it reads ahead on the disk of a folder, in KiB.
+func readAheadFile(dir string) string {
+	var disk syscall.Stat_t
+	if err := syscall.Stat(dir, &disk); err != nil {
+		return ""
+	}
+	return fmt.Sprintf("/sys/class/bdi/%d:%d/read_ahead_kb", unix.Major(disk.Dev), unix.Minor(disk.Dev))
+}
+
+// openFiles is how many files a process may have open.
+func openFiles() string {
+	var limit syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
+		return "unknown"
+	}
+	return strconv.FormatUint(limit.Cur, 10)
+}
+
+func readSystem(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "unknown"
+	}
+	return string(b)
+}
+
+// The generated part of the Markdown file; what stands before and behind it stays.
 const (
-	reportHead  = "<!-- measured: everything below is written by go run ./bench -write -->"
-	clusterHead = "<!-- measured in clusters: everything below is written by go run ./bench -cluster -write -->"
+	reportBegin = "<!-- measured: the lines from here on are written by make bench WRITE=docs/performance.md -->"
+	reportEnd   = "<!-- measured: end -->"
 )
 
-// writeReport replaces one of the two parts.
-func writeReport(file string, cluster bool, conditions, table string) error {
-	old, err := os.ReadFile(file)
-	if err != nil && !os.IsNotExist(err) {
-		return err
+// replaceReport puts text between the markers, which it adds at the end when they are missing.
+func replaceReport(old, text string) (string, error) {
+	head, rest, found := strings.Cut(old, reportBegin)
+	tail := "\n"
+	if found {
+		if _, tail, found = strings.Cut(rest, reportEnd); !found {
+			return "", errors.New("the file has the report's beginning but not its end")
+		}
 	}
-	rest, clusters, _ := strings.Cut(string(old), clusterHead)
-	head, single, _ := strings.Cut(rest, reportHead)
-	if head == "" {
-		head = "# What a broker costs\n\n"
+	return head + reportBegin + "\n\n" + text + "\n" + reportEnd + tail, nil
+}
+
+// report is what stands between the markers: each run's conditions and its table.
+func (r *record) report() string {
+	var b strings.Builder
+	for _, run := range r.Runs {
+		b.WriteString("- " + strings.Join(run.Conditions, "\n- ") + "\n\n")
+		out := &results{samples: run.Samples, failures: run.Failures}
+		b.WriteString(out.table(matrix()) + "\n")
 	}
-	measured := "\n\n" + conditions + "\n\n" + table
-	if cluster {
-		clusters = measured
-	} else {
-		single = measured + "\n"
-	}
-	text := head + reportHead + single
-	if clusters != "" {
-		text += clusterHead + clusters
-	}
-	return os.WriteFile(file, []byte(text), 0o644)
+	b.WriteString("Medians (smallest–largest); 1 MB = 10^6 bytes. \"better by\" is the ratio of the medians, \"goal\" the ratio aimed at. The bare programs do " +
+		"nothing that a broker does: `null` receives and answers requests, `loop` also computes checksums and writes each batch with a call of its own, `floor` " +
+		"answers fetches with sendfile.\n")
+	return b.String()
 }

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// order is a round: Apache Kafka and gregor in turn, so that what changes slowly on a machine meets both alike. What shows the ceiling stands between.
+var order = []kind{apache, gregor, null, loop, gregor, apache}
+
+// measureAll runs the rounds. A scenario that fails is noted and takes no other one down.
+func (l *lab) measureAll(ctx context.Context, o options, chosen []scenario, out *results) error {
+	for round := range o.rounds {
+		for turn, k := range order {
+			mine := slices.DeleteFunc(slices.Clone(chosen), func(s scenario) bool { return !s.runsOn(k) })
+			if len(mine) == 0 || len(o.only) > 0 && !slices.Contains(o.only, string(k)) {
+				continue
+			}
+			fmt.Printf("round %d of %d, turn %d of %d: %s\n", round+1, o.rounds, turn+1, len(order), k)
+			if err := l.session(ctx, k, o, mine, out); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s scenario) runsOn(k kind) bool {
+	return k == apache || k == gregor || slices.Contains(s.ceilings, k)
+}
+
+// session runs scenarios on one kind of broker. Those in a row that want the same home share it, until one fails.
+func (l *lab) session(ctx context.Context, k kind, o options, chosen []scenario, out *results) error {
+	var c *cluster
+	leave := func() {
+		if c != nil {
+			c.stop()
+			c = nil
+		}
+	}
+	defer leave()
+	at := alone
+	for _, s := range chosen {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if s.home != at || s.home == alone {
+			leave()
+			if err := l.fill(ctx); err != nil {
+				return err
+			}
+		}
+		at = s.home
+		err := func() error {
+			limited, cancel := context.WithTimeout(ctx, s.patience())
+			defer cancel()
+			if c == nil && s.home != alone {
+				var err error
+				if c, err = l.startHome(limited, k, s.home); err != nil {
+					return err
+				}
+			}
+			err := s.run(limited, &turn{lab: l, scenario: s, kind: k, o: o, out: out, c: c})
+			if err != nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
+				err = fmt.Errorf("not done within %s: %w", s.patience(), err)
+			}
+			return err
+		}()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			out.fail(s.name, k, err)
+			fmt.Printf("  %-4s %s: FAILED: %s\n", s.name, k, strings.ReplaceAll(err.Error(), "\n", "\n      "))
+			leave()
+		}
+	}
+	return nil
+}
+
+func (s scenario) patience() time.Duration {
+	if s.limit == 0 {
+		return defaultLimit
+	}
+	return s.limit
+}
+
+// startHome starts what the scenarios of a home share.
+func (l *lab) startHome(ctx context.Context, k kind, h home) (*cluster, error) {
+	if h == threeBrokers {
+		return l.startCluster(ctx, k, replicated, replicatedSettings)
+	}
+	return l.startCluster(ctx, k, 1, "")
+}
