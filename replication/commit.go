@@ -35,7 +35,7 @@ func (p *Partition) advanceHighWatermarkLocked() bool {
 		return false
 	}
 	end := p.log.LogEndOffset()
-	mark := end
+	mark := p.log.CommitBound()
 	isr, outsiders := p.maximalISRLocked(), 0
 	for _, id := range isr {
 		if id != p.me {

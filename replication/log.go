@@ -11,6 +11,8 @@ type Log interface {
 	AppendAsFollower(set []byte) error
 	Read(offset int64, maxBytes int, maxOffset int64, minOneBatch bool, out *storage.ReadResult) error
 	Flush() error
+	FlushDue() error
+	CommitBound() int64
 
 	LogStartOffset() int64
 	HighWatermark() int64

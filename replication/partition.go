@@ -169,17 +169,27 @@ func (p *Partition) Append(set []byte, acks int16, origin storage.Origin, out *s
 // AppendAll writes batches as leader, in order, and wakes who waits once for all of them. With acks -1 it refuses with NOT_ENOUGH_REPLICAS before anything is
 // written when the ISR is smaller than min.insync.replicas. Errors, in Err, are those of storage.Log.AppendAllAsLeader and of CheckLeader.
 func (p *Partition) AppendAll(batches []storage.Append, acks int16, origin storage.Origin) {
-	grown, committed := p.appendAll(batches, acks, origin)
-	if grown {
+	done := p.appendAll(batches, acks, origin)
+	if done.grown {
 		p.wait.logEnd.wakeAll()
 	}
-	if committed {
+	if done.flushDue {
+		done.committed = p.flushAppended(batches)
+	}
+	if done.committed {
 		p.wait.watermark.wakeAll()
 	}
 }
 
-// appendAll is AppendAll under the lock: whether the log has grown, and whether the high watermark has moved.
-func (p *Partition) appendAll(batches []storage.Append, acks int16, origin storage.Origin) (grown, committed bool) {
+// appended is what appends did to the partition.
+type appended struct {
+	grown     bool // the log has more records
+	committed bool // the high watermark has moved
+	flushDue  bool // flush.messages wants the log flushed before the watermark moves
+}
+
+// appendAll is AppendAll under the lock.
+func (p *Partition) appendAll(batches []storage.Append, acks int16, origin storage.Origin) (done appended) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	code := p.checkLeaderLocked(-1)
@@ -190,15 +200,35 @@ func (p *Partition) appendAll(batches []storage.Append, acks int16, origin stora
 		for i := range batches {
 			batches[i].Err = code
 		}
-		return false, false
+		return done
 	}
 	p.log.AppendAllAsLeader(batches, p.mu.state.leaderEpoch, origin)
-	appended := false
+	succeeded := false
 	for i := range batches {
-		appended = appended || batches[i].Err == nil
-		grown = grown || batches[i].Err == nil && !batches[i].Duplicate
+		succeeded = succeeded || batches[i].Err == nil
+		done.grown = done.grown || batches[i].Err == nil && !batches[i].Duplicate
 	}
-	return grown, appended && p.advanceHighWatermarkLocked()
+	if succeeded {
+		done.flushDue = p.log.CommitBound() < p.log.LogEndOffset()
+		done.committed = !done.flushDue && p.advanceHighWatermarkLocked()
+	}
+	return done
+}
+
+// flushAppended waits for the flush that flush.messages asks for, without the partition's lock: a change of role does not wait for the disk. It reports whether the high
+// watermark moved then.
+func (p *Partition) flushAppended(batches []storage.Append) (committed bool) {
+	if err := p.log.FlushDue(); err != nil {
+		for i := range batches {
+			if batches[i].Err == nil {
+				batches[i].Err = err
+			}
+		}
+		return false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.leadsLocked() && p.advanceHighWatermarkLocked()
 }
 
 // Watch wakes w whenever what a read with this isolation may see has moved, and after a change of role. Unwatch ends that.

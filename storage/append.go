@@ -59,7 +59,7 @@ func (l *Log) AppendAsLeader(set []byte, leaderEpoch int32, origin Origin, out *
 
 // AppendAllAsLeader appends batches in the order in which they are given, and each as if it came alone: an error of one is its own. A batch is validated (outside
 // the lock), its size and its producer's state are checked, offsets and the leader epoch are assigned in place, and the log rolls when that is due. Batches that go
-// into one segment are written with one call, and become visible together.
+// into one segment are written with one call, and become visible together. FlushDue has to follow before they are acknowledged.
 //
 // Errors, in Err: *record.ValidationError; protocol.ErrorCode values as they go on the wire (MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE,
 // OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, ...), possibly wrapped; ErrStorage, after which the directory is offline. After any other error
@@ -75,14 +75,7 @@ func (l *Log) AppendAllAsLeader(batches []Append, leaderEpoch int32, origin Orig
 			a.Err = l.prepare(a, cfg, origin, w)
 		}
 	}
-	epochChanged, err := l.appendPrepared(batches, origin, &w.run)
-	if epochChanged && err == nil {
-		err = l.saveEpochs()
-	}
-	if err == nil {
-		err = l.flushIfDue(cfg)
-	}
-	if err != nil {
+	if err := l.appendPrepared(batches, origin, &w.run); err != nil {
 		failAll(batches, err)
 	}
 }

@@ -22,16 +22,10 @@ func (l *Log) AppendAsFollower(set []byte) error {
 	if err != nil || len(set) == 0 {
 		return err
 	}
-	epochChanged, err := l.appendFollowerSet(set)
-	if err != nil {
+	if err := l.appendFollowerSet(set); err != nil {
 		return err
 	}
-	if epochChanged {
-		if err := l.saveEpochs(); err != nil {
-			return err
-		}
-	}
-	return l.flushIfDue(l.Config())
+	return l.FlushDue()
 }
 
 // checkFollowerSet returns the whole batches of set.
@@ -103,32 +97,32 @@ func BatchOffsets(set []byte) (first, last int64, ok bool) {
 }
 
 // appendFollowerSet writes the whole batches of set, those that go into one segment at once.
-func (l *Log) appendFollowerSet(set []byte) (epochChanged bool, err error) {
+func (l *Log) appendFollowerSet(set []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
-		return false, err
+		return err
 	}
 	var first batchHeader
 	parseHeader(set, 0, &first)
 	if end := l.logEnd.Load(); firstKnown(&first) < end {
-		return false, fmt.Errorf("offset %d from the leader, the log ends at %d: %w", firstKnown(&first), end, ErrBelowLogEnd)
+		return fmt.Errorf("offset %d from the leader, the log ends at %d: %w", firstKnown(&first), end, ErrBelowLogEnd)
 	}
 	for len(set) > 0 {
 		run, last := l.followerRunLocked(set)
 		parseHeader(run, 0, &first)
 		if err := l.writeLocked([][]byte{run}, int64(len(run)), firstKnown(&first), last.lastOffset, first.maxTimestamp); err != nil {
-			return false, l.failed("append", err)
+			return l.failed("append", err)
 		}
-		changed, err := l.noteRunLocked(run)
-		epochChanged = epochChanged || changed
+		records, err := l.noteRunLocked(run)
 		if err != nil {
-			return false, l.failed("append", err)
+			return l.failed("append", err)
 		}
 		l.advanceLocked(int64(len(run)), last.lastOffset+1)
+		l.noteUnflushedLocked(records, last.lastOffset+1)
 		set = set[len(run):]
 	}
-	return epochChanged, nil
+	return nil
 }
 
 // followerRunLocked returns the first batches of set that go into one segment: the first, before which the log may roll, and those behind it before which it
@@ -151,8 +145,8 @@ func (l *Log) followerRunLocked(set []byte) (run []byte, last batchHeader) {
 	return set[:last.end()], last
 }
 
-// noteRunLocked enters the written batches of a run into everything that is built from batches.
-func (l *Log) noteRunLocked(run []byte) (epochChanged bool, err error) {
+// noteRunLocked enters the written batches of a run into everything that is built from batches, and counts their records.
+func (l *Log) noteRunLocked(run []byte) (records int64, err error) {
 	for at := int64(0); at < int64(len(run)); {
 		var h batchHeader
 		parseHeader(run[at:], at, &h)
@@ -162,21 +156,20 @@ func (l *Log) noteRunLocked(run []byte) (epochChanged bool, err error) {
 		}
 		at = h.end()
 		if h.magic >= 2 {
-			epochChanged = l.epochs.assign(h.leaderEpoch, h.baseOffset) || epochChanged
+			l.epochs.assign(h.leaderEpoch, h.baseOffset)
 		} else if l.epochs.latest() >= 0 {
 			// Such messages have no epoch: as long as they are the newest, followers go by the high watermark (UnifiedLog.append).
 			l.epochs.clear()
-			epochChanged = true
 		}
-		l.mu.unflushed += h.lastOffset - firstKnown(&h) + 1
+		records += h.lastOffset - firstKnown(&h) + 1
 		if err := l.noteBatchLocked(&h); err != nil {
-			return epochChanged, err
+			return records, err
 		}
 		if h.producerID >= 0 {
 			if err := l.applyLocked(&h, marker); err != nil {
-				return epochChanged, err
+				return records, err
 			}
 		}
 	}
-	return epochChanged, nil
+	return records, nil
 }

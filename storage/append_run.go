@@ -27,12 +27,12 @@ func (r *appendRun) begin(from int, end int64) {
 	*r = appendRun{from: from, bytes: r.bytes[:0], end: end}
 }
 
-// appendPrepared is the part of AppendAllAsLeader under the lock. The error is about the log; epochChanged says that the epoch cache is to be saved.
-func (l *Log) appendPrepared(batches []Append, origin Origin, run *appendRun) (epochChanged bool, err error) {
+// appendPrepared is the part of AppendAllAsLeader under the lock. The error is about the log.
+func (l *Log) appendPrepared(batches []Append, origin Origin, run *appendRun) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
-		return false, err
+		return err
 	}
 	run.begin(0, l.logEnd.Load())
 	defer run.begin(0, 0)
@@ -42,23 +42,20 @@ func (l *Log) appendPrepared(batches []Append, origin Origin, run *appendRun) (e
 			continue
 		}
 		if len(run.bytes) > 0 && (run.alone || l.rollsBeforeLocked(run, &a.header)) {
-			changed, err := l.writeRunLocked(run, batches[run.from:i])
-			if err != nil {
-				return false, l.failed("append", err)
+			if err := l.writeRunLocked(run, batches[run.from:i]); err != nil {
+				return l.failed("append", err)
 			}
-			epochChanged = epochChanged || changed
 			run.begin(i, run.end)
 		}
 		l.joinLocked(run, a)
 	}
 	if len(run.bytes) == 0 {
-		return epochChanged, nil
+		return nil
 	}
-	changed, err := l.writeRunLocked(run, batches[run.from:])
-	if err != nil {
-		return false, l.failed("append", err)
+	if err := l.writeRunLocked(run, batches[run.from:]); err != nil {
+		return l.failed("append", err)
 	}
-	return epochChanged || changed, nil
+	return nil
 }
 
 // admitLocked gives a batch its offsets behind the run and checks its producer. It is false for a duplicate and after an error, which is in a.Err.
@@ -105,7 +102,7 @@ func (l *Log) joinLocked(run *appendRun, a *Append) {
 }
 
 // writeRunLocked writes the run, rolling before when that is due, and makes it part of the log. Of batches those that joined are in the run.
-func (l *Log) writeRunLocked(run *appendRun, batches []Append) (epochChanged bool, err error) {
+func (l *Log) writeRunLocked(run *appendRun, batches []Append) error {
 	var first *batchHeader
 	for i := range batches {
 		if batches[i].joined {
@@ -114,7 +111,7 @@ func (l *Log) writeRunLocked(run *appendRun, batches []Append) (epochChanged boo
 		}
 	}
 	if err := l.writeLocked(run.bytes, run.size, first.baseOffset, run.end-1, first.maxTimestamp); err != nil {
-		return false, err
+		return err
 	}
 	base := first.baseOffset
 	for i := range batches {
@@ -123,18 +120,18 @@ func (l *Log) writeRunLocked(run *appendRun, batches []Append) (epochChanged boo
 			continue
 		}
 		if err := l.noteBatchLocked(&a.header); err != nil {
-			return false, err
+			return err
 		}
 		if a.header.control() {
 			if err := l.applyLocked(&a.header, parseTxnMarker(a.batch)); err != nil {
-				return false, err
+				return err
 			}
 		}
 	}
-	epochChanged = l.epochs.assign(batches[0].LeaderEpoch, base)
+	l.epochs.assign(batches[0].LeaderEpoch, base)
 	l.advanceLocked(run.size, run.end)
-	l.mu.unflushed += run.end - base
-	return epochChanged, nil
+	l.noteUnflushedLocked(run.end-base, run.end)
+	return nil
 }
 
 // writeLocked rolls when due and writes size bytes of whole batches behind the active segment's end. They do not count until advanceLocked.

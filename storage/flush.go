@@ -1,9 +1,6 @@
 package storage
 
-import (
-	"errors"
-	"math"
-)
+import "errors"
 
 // Flush makes everything up to the log end durable: log files, indexes, producer snapshots and the directory's entries.
 // The fsyncs run outside the log's lock. An error takes the directory offline: what an fsync failed to write is lost,
@@ -40,6 +37,7 @@ func (l *Log) flush() error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.durableLocked(end, truncations)
 	if l.mu.truncations == truncations && l.recoveryPoint.Load() < end {
 		l.recoveryPoint.Store(end)
 	}
@@ -61,20 +59,6 @@ func (l *Log) sync(segments []*segment, snapshots []int64, created bool) error {
 		return errors.Join(syncDir(l.path), l.dir.syncEntries())
 	}
 	return nil
-}
-
-// flushIfDue flushes after flush.messages records.
-func (l *Log) flushIfDue(cfg *LogConfig) error {
-	if cfg.FlushMessages == math.MaxInt64 {
-		return nil // the default: left to the operating system
-	}
-	l.mu.Lock()
-	due := l.mu.unflushed >= cfg.FlushMessages
-	l.mu.Unlock()
-	if !due {
-		return nil
-	}
-	return l.flush()
 }
 
 // flushIfOld flushes when the last flush is flush.ms ago.

@@ -28,6 +28,7 @@ type Log struct {
 	logEnd        atomic.Int64 // stored after the bytes are in the file and in tail
 	highWatermark atomic.Int64
 	firstUnstable atomic.Int64 // producerState.firstUnstable
+	commitBound   atomic.Int64 // see CommitBound
 	recoveryPoint atomic.Int64 // everything below is durable
 	claimed       atomic.Int64 // the largest recovery point that the directory's checkpoint file may have; see unclaim
 	closed        atomic.Bool
@@ -35,6 +36,7 @@ type Log struct {
 	unreplicated  atomic.Bool // producerState.unreplicated is not empty
 
 	flushMu sync.Mutex // one flush at a time; taken before mu
+	commits commits    // its own lock is taken before both
 
 	mu struct {
 		sync.Mutex

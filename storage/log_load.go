@@ -54,6 +54,7 @@ func (m *Manager) newLog(d *logDir, tp protocol.TopicPartition, name string) *Lo
 	l.config.Store(m.cfg.topicConfig(tp.Topic))
 	l.mu.lastSnapshot, l.mu.lastFlushMs = -1, m.nowMs()
 	l.firstUnstable.Store(math.MaxInt64)
+	l.commits.init()
 	return l
 }
 
@@ -127,6 +128,8 @@ func (l *Log) loadContent(st loadState) error {
 	if st.clean {
 		l.recoveryPoint.Store(end)
 	}
+	l.commits.durable = l.recoveryPoint.Load()
+	l.commitBound.Store(end)
 	if end < start {
 		l.warn(fmt.Sprintf("the log ends at %d, before its start offset %d: starting empty at the latter", end, start))
 		l.highWatermark.Store(end)

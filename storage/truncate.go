@@ -87,6 +87,7 @@ func (l *Log) endAtLocked(s *segment, offset int64) {
 	lower(&l.recoveryPoint)
 	l.tail.reset(s, offset)
 	l.logEnd.Store(offset)
+	l.cutCommitsLocked(offset)
 }
 
 // reloadProducersLocked builds the producer state anew for a log that has become shorter.

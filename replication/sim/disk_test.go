@@ -156,6 +156,9 @@ func (l *simLog) Flush() error {
 	return l.usable()
 }
 
+func (l *simLog) FlushDue() error { return l.usable() }
+
+func (l *simLog) CommitBound() int64      { return l.end() }
 func (l *simLog) LogStartOffset() int64   { return l.start }
 func (l *simLog) HighWatermark() int64    { return l.hw }
 func (l *simLog) LastStableOffset() int64 { return l.hw }
