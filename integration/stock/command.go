@@ -18,8 +18,11 @@ func (r *Release) Command(ctx context.Context, jvm JVM, tool string, args ...str
 	if err != nil {
 		return nil, err
 	}
-	if tool == "zookeeper-server" {
+	switch tool {
+	case "zookeeper-server":
 		jvm.Options = append([]string{"-Dzookeeper.4lw.commands.whitelist=*", "-Dzookeeper.admin.enableServer=false"}, jvm.Options...)
+	case "zookeeper-shell":
+		args = append([]string{"-server"}, args...) // as zookeeper-shell.sh does: the first argument is the address
 	}
 	line := append(r.javaOptions(jvm), "-cp", r.ClassPath(), class)
 	return exec.CommandContext(ctx, "java", append(line, args...)...), nil

@@ -51,7 +51,7 @@ var mainClasses = map[string][]string{
 	"verifiable-producer":          {"org.apache.kafka.tools.VerifiableProducer"},
 	"zookeeper-security-migration": {"kafka.admin.ZkSecurityMigrator"},
 	"zookeeper-server":             {"org.apache.zookeeper.server.quorum.QuorumPeerMain"},
-	"zookeeper-shell":              {"org.apache.zookeeper.ZooKeeperMain"},
+	"zookeeper-shell":              {"org.apache.zookeeper.ZooKeeperMainWithTlsSupportForKafka", "org.apache.zookeeper.ZooKeeperMain"},
 }
 
 // MainClass is the class behind a tool's name in this release. A name with a dot in it is a class already.
