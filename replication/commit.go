@@ -35,7 +35,7 @@ func (p *Partition) advanceHighWatermarkLocked() bool {
 		return false
 	}
 	end := p.log.LogEndOffset()
-	mark := p.log.CommitBound()
+	mark := p.Log().CommitBound()
 	isr, outsiders := p.maximalISRLocked(), 0
 	for _, id := range isr {
 		if id != p.me {

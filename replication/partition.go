@@ -202,14 +202,14 @@ func (p *Partition) appendAll(batches []storage.Append, acks int16, origin stora
 		}
 		return done
 	}
-	p.log.AppendAllAsLeader(batches, p.mu.state.leaderEpoch, origin)
+	p.Log().AppendAllAsLeader(batches, p.mu.state.leaderEpoch, origin)
 	succeeded := false
 	for i := range batches {
 		succeeded = succeeded || batches[i].Err == nil
 		done.grown = done.grown || batches[i].Err == nil && !batches[i].Duplicate
 	}
 	if succeeded {
-		done.flushDue = p.log.CommitBound() < p.log.LogEndOffset()
+		done.flushDue = p.Log().CommitBound() < p.Log().LogEndOffset()
 		done.committed = !done.flushDue && p.advanceHighWatermarkLocked()
 	}
 	return done
@@ -218,7 +218,7 @@ func (p *Partition) appendAll(batches []storage.Append, acks int16, origin stora
 // flushAppended waits for the flush that flush.messages asks for, without the partition's lock: a change of role does not wait for the disk. It reports whether the high
 // watermark moved then.
 func (p *Partition) flushAppended(batches []storage.Append) (committed bool) {
-	if err := p.log.FlushDue(); err != nil {
+	if err := p.flushDue(); err != nil {
 		for i := range batches {
 			if batches[i].Err == nil {
 				batches[i].Err = err
@@ -229,6 +229,16 @@ func (p *Partition) flushAppended(batches []storage.Append) (committed bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.leadsLocked() && p.advanceHighWatermarkLocked()
+}
+
+// flushDue is FlushDue of the log, whichever directory that has moved to meanwhile.
+func (p *Partition) flushDue() error {
+	for {
+		log := p.Log()
+		if err := log.FlushDue(); err == nil || p.Log() == log {
+			return err
+		}
+	}
 }
 
 // Watch wakes w whenever what a read with this isolation may see has moved, and after a change of role. Unwatch ends that.
