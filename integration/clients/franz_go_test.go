@@ -8,7 +8,9 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/integration/clients/ready"
 	"gregor/integration/harness"
@@ -50,6 +52,8 @@ func TestFranzGo(t *testing.T) {
 		b.Client(kgo.ConsumerGroup("franz-group"), kgo.ConsumeTopics("franz"), kgo.DisableAutoCommit()),
 		b.Client(kgo.ConsumerGroup("franz-group"), kgo.ConsumeTopics("franz"), kgo.DisableAutoCommit()),
 	}, perCodec*len(order)))
+
+	franzFence(ctx, t, b)
 
 	committed, err := admin.FetchOffsets(ctx, "franz-group")
 	if err != nil {
@@ -96,6 +100,41 @@ func franzConsume(ctx context.Context, t *testing.T, members []*kgo.Client, tota
 		m.Close()
 	}
 	return all
+}
+
+// franzFence has a second member join a group, after which a commit in the generation before is refused, although the member is still there.
+func franzFence(ctx context.Context, t *testing.T, b *harness.Broker) {
+	const group = "franz-fence"
+	join := func() *kgo.Client {
+		return b.Client(kgo.ConsumerGroup(group), kgo.ConsumeTopics("franz"), kgo.DisableAutoCommit())
+	}
+	first := join()
+	defer first.Close()
+	joined := func(after int32) (member string, generation int32) {
+		harness.Eventually(t, limit, func() error {
+			if member, generation = first.GroupMetadata(); generation <= after {
+				return fmt.Errorf("generation %d of %s", generation, group)
+			}
+			return nil
+		})
+		return member, generation
+	}
+	_, old := joined(0)
+	second := join()
+	defer second.Close()
+	member, now := joined(old)
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.Group, req.MemberID, req.Generation = group, member, old
+	topic, partition := kmsg.NewOffsetCommitRequestTopic(), kmsg.NewOffsetCommitRequestTopicPartition()
+	topic.Topic, topic.Partitions = "franz", append(topic.Partitions, partition)
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(ctx, b.Client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := resp.Topics[0].Partitions[0].ErrorCode; code != kerr.IllegalGeneration.Code {
+		t.Errorf("a commit in generation %d, after %d has begun: %v", old, now, kerr.ErrorForCode(code))
+	}
 }
 
 // franzHeader is the value of a record's only header.
