@@ -16,6 +16,9 @@ type PartitionState struct {
 	Recovery        int8  // leader recovery state: 0 recovered, 1 recovering after an unclean election (KIP-704)
 	Version         int32 // dataVersion of the znode, which is the partition epoch on the wire
 	Modified        int64 // mzxid of the znode when it was read; 0 in a state that was made here
+	// ISREpochs are the broker epochs of the ISR's members, in its order, as far as the controller that wrote the state knew them: which of their lives is in sync.
+	// -1 stands for one that it did not know. Nil when the state does not say, as Apache Kafka's do not, nor those of one member.
+	ISREpochs []int64
 }
 
 // SameLeaderAndISR compares what a leader may change: not the epochs of znode and controller.
@@ -30,19 +33,20 @@ type stateJSON struct {
 	LeaderEpoch     int32   `json:"leader_epoch"`
 	ISR             []int32 `json:"isr"`
 	Recovery        int8    `json:"leader_recovery_state,omitempty"`
+	ISREpochs       []int64 `json:"isr_epochs,omitempty"` // gregor's own: Apache Kafka reads over it, and leaves it out when it writes the state
 }
 
-// EncodePartitionState writes version 1; leader_recovery_state only when it is not 0.
+// EncodePartitionState writes version 1; leader_recovery_state only when it is not 0, isr_epochs only when there are some.
 func EncodePartitionState(s PartitionState) []byte {
 	isr := s.ISR
 	if isr == nil {
 		isr = []int32{}
 	}
 	return encodeJSON(stateJSON{Version: 1, Leader: s.Leader, LeaderEpoch: s.LeaderEpoch, ISR: isr,
-		ControllerEpoch: s.ControllerEpoch, Recovery: s.Recovery})
+		ControllerEpoch: s.ControllerEpoch, Recovery: s.Recovery, ISREpochs: s.ISREpochs})
 }
 
-// DecodePartitionState reads version 1. version is the dataVersion of the znode.
+// DecodePartitionState reads version 1. version is the dataVersion of the znode. Epochs that are not one for each member of the ISR say nothing.
 func DecodePartitionState(tp protocol.TopicPartition, data []byte, version int32) (PartitionState, error) {
 	path := PartitionStatePath(tp.Topic, tp.Partition)
 	var j struct {
@@ -59,6 +63,9 @@ func DecodePartitionState(tp protocol.TopicPartition, data []byte, version int32
 	if j.Recovery != 0 && j.Recovery != 1 {
 		return PartitionState{}, fmt.Errorf("%s: leader_recovery_state %d is neither 0 nor 1", path, j.Recovery)
 	}
+	if len(j.ISREpochs) != len(j.ISR) {
+		j.ISREpochs = nil
+	}
 	return PartitionState{Leader: *j.Leader, LeaderEpoch: *j.LeaderEpoch, ISR: j.ISR,
-		ControllerEpoch: j.ControllerEpoch, Recovery: j.Recovery, Version: version}, nil
+		ControllerEpoch: j.ControllerEpoch, Recovery: j.Recovery, Version: version, ISREpochs: j.ISREpochs}, nil
 }

@@ -34,6 +34,8 @@ func TestEncodings(t *testing.T) {
 			EncodeTopic(&Topic{ID: topicID, Partitions: map[int32][]int32{0: {0}, 1: {0}}})},
 		{"state", `{"controller_epoch":1,"leader":0,"version":1,"leader_epoch":0,"isr":[0]}`,
 			EncodePartitionState(PartitionState{ControllerEpoch: 1, ISR: []int32{0}})},
+		{"state with lives", `{"controller_epoch":1,"leader":0,"version":1,"leader_epoch":0,"isr":[0,2],"isr_epochs":[25,-1]}`,
+			EncodePartitionState(PartitionState{ControllerEpoch: 1, ISR: []int32{0, 2}, ISREpochs: []int64{25, -1}})},
 		{"state recovering", `{"controller_epoch":7,"leader":1,"version":1,"leader_epoch":3,"isr":[1],"leader_recovery_state":1}`,
 			EncodePartitionState(PartitionState{Leader: 1, LeaderEpoch: 3, ISR: []int32{1}, ControllerEpoch: 7, Recovery: 1})},
 		{"controller", `{"version":2,"brokerid":0,"timestamp":"1795222683932","kraftControllerEpoch":-1}`, EncodeController(0, 1795222683932)},
@@ -81,6 +83,18 @@ func TestDecodeTopic(t *testing.T) {
 	out, err := DecodeTopic("t", EncodeTopic(in))
 	if err != nil || !reflect.DeepEqual(in, out) {
 		t.Errorf("version 3: %+v, %v", out, err)
+	}
+}
+
+func TestDecodePartitionStateEpochs(t *testing.T) {
+	in := PartitionState{ISR: []int32{2, 0}, ISREpochs: []int64{7, -1}}
+	out, err := DecodePartitionState(protocol.TopicPartition{Topic: "t"}, EncodePartitionState(in), 0)
+	if err != nil || !reflect.DeepEqual(in, out) {
+		t.Errorf("%+v, %v", out, err)
+	}
+	in.ISREpochs = []int64{7}
+	if out, err = DecodePartitionState(protocol.TopicPartition{Topic: "t"}, EncodePartitionState(in), 0); err != nil || out.ISREpochs != nil {
+		t.Errorf("one epoch for two members: %+v, %v", out, err)
 	}
 }
 

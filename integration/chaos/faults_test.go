@@ -273,7 +273,7 @@ func rebornController(r *round) error {
 		}
 	}
 	err = eventually(sessionTimeout*5/8, func() error { // shorter than the others' sessions
-		if now, err := r.registration(n); err != nil || now == before {
+		if now, err := r.registration(n); err != nil || now == before || now == 0 {
 			return fmt.Errorf("%v is not registered anew: %v", n, err)
 		}
 		if now, err := r.tree.controller(); err != nil || now != id {
@@ -290,10 +290,10 @@ func rebornController(r *round) error {
 	return n.awaitStarted()
 }
 
-// registration is the id of the session that a broker is registered in.
+// registration is the id of the session that a broker is registered in, 0 when it is not.
 func (r *round) registration(n *node) (session int64, err error) {
-	_, stat, err := r.tree.conn.Exists(fmt.Sprintf("%s/brokers/ids/%d", r.tree.chroot, n.id))
-	if err != nil {
+	stat, err := r.tree.stat(fmt.Sprintf("/brokers/ids/%d", n.id))
+	if err != nil || stat == nil {
 		return 0, err
 	}
 	return stat.EphemeralOwner, nil

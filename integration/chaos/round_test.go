@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"gregor/integration/chaos/history"
 )
 
@@ -153,14 +155,20 @@ func (r *round) makeTopic(ctx context.Context, p plan) error {
 	return r.createTopic(ctx, r.topic, replicas, configs)
 }
 
+// deleteTopic asks until it is so: the cluster is well, but a busy machine may cost any broker its session.
 func (r *round) deleteTopic() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	answer, err := r.admin.DeleteTopics(ctx, r.topic)
-	if err != nil {
-		return err
-	}
-	return answer[r.topic].Err
+	return eventually(limit, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		answer, err := r.admin.DeleteTopics(ctx, r.topic)
+		if err != nil {
+			return err
+		}
+		if err := answer[r.topic].Err; !errors.Is(err, kerr.UnknownTopicOrPartition) { // otherwise an earlier request has done it
+			return err
+		}
+		return nil
+	})
 }
 
 // workers is the clients and observers of a round.

@@ -2,14 +2,16 @@ package chaos
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 )
 
-// A tree reads the cluster's znodes. Its errors are for the caller to bear: faults reach ZooKeeper too.
+// A tree reads the cluster's znodes. A connection that breaks is waited for a while, since faults reach ZooKeeper, too; what errors are left are for the caller to bear.
 type tree struct {
 	conn   *zk.Conn
 	chroot string
@@ -30,7 +32,12 @@ type state struct {
 }
 
 func (tr *tree) get(path string, v any) (*zk.Stat, error) {
-	data, stat, err := tr.conn.Get(tr.chroot + path)
+	var data []byte
+	var stat *zk.Stat
+	err := patiently(func() (err error) {
+		data, stat, err = tr.conn.Get(tr.chroot + path)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -38,6 +45,16 @@ func (tr *tree) get(path string, v any) (*zk.Stat, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return stat, nil
+}
+
+// patiently repeats a read that the connection broke under.
+func patiently(read func() error) error {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		err := read()
+		if !errors.Is(err, zk.ErrConnectionClosed) && !errors.Is(err, zk.ErrNoServer) || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // assignment is the replicas of a topic's partitions, the preferred ones first.
@@ -95,7 +112,7 @@ func (tr *tree) brokers() ([]int32, error) {
 }
 
 func (tr *tree) numbers(path string) ([]int32, error) {
-	names, _, err := tr.conn.Children(tr.chroot + path)
+	names, err := tr.children(path)
 	var ids []int32
 	for _, name := range names {
 		id, err := strconv.Atoi(name)
@@ -110,13 +127,33 @@ func (tr *tree) numbers(path string) ([]int32, error) {
 
 // topics is the names of all topics, those waiting for their deletion included.
 func (tr *tree) topics() ([]string, error) {
-	names, _, err := tr.conn.Children(tr.chroot + "/brokers/topics")
+	names, err := tr.children("/brokers/topics")
 	slices.Sort(names)
+	return names, err
+}
+
+func (tr *tree) children(path string) (names []string, err error) {
+	err = patiently(func() (err error) {
+		names, _, err = tr.conn.Children(tr.chroot + path)
+		return err
+	})
 	return names, err
 }
 
 // exists says whether there is such a znode.
 func (tr *tree) exists(path string) (bool, error) {
-	there, _, err := tr.conn.Exists(tr.chroot + path)
-	return there, err
+	stat, err := tr.stat(path)
+	return stat != nil, err
+}
+
+// stat is nil when there is no such znode.
+func (tr *tree) stat(path string) (stat *zk.Stat, err error) {
+	err = patiently(func() error {
+		there, found, err := tr.conn.Exists(tr.chroot + path)
+		if stat = found; !there {
+			stat = nil
+		}
+		return err
+	})
+	return stat, err
 }

@@ -106,8 +106,11 @@ func (k *keeper) leads() bool {
 	return err == nil && strings.Contains(answer, "Mode: leader")
 }
 
+// keeperStart is how long a ZooKeeper server may take to start. No rule is about that.
+const keeperStart = 2 * time.Minute
+
 func awaitServing(keepers []*keeper) error {
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(keeperStart)
 	for _, k := range keepers {
 		for !stock.Serving(k.addr()) {
 			if time.Now().After(deadline) {

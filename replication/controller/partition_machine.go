@@ -79,6 +79,7 @@ func (c *Controller) initialize(b *batch, ps []*partition, failed map[*partition
 			continue
 		}
 		st.ControllerEpoch = c.fence.Epoch
+		st.ISREpochs = c.cluster.livesOf(st.ISR, nil)
 		states[p.tp] = st
 	}
 	if len(states) == 0 {
@@ -154,6 +155,12 @@ func (c *Controller) elect(b *batch, ps []*partition, choose strategy, failed ma
 func (c *Controller) writeLeadership(ps []*partition, states map[protocol.TopicPartition]zk.PartitionState, failed map[*partition]error) (raced []*partition, err error) {
 	if len(states) == 0 {
 		return nil, nil
+	}
+	for _, p := range ps {
+		if st, ok := states[p.tp]; ok {
+			st.ISREpochs = c.cluster.livesOf(st.ISR, p.leadership)
+			states[p.tp] = st
+		}
 	}
 	refused, err := c.zk.UpdatePartitionStates(c.fence, states)
 	if err != nil {

@@ -212,10 +212,11 @@ func (r *rules) stateWritten(before, st zk.PartitionState) {
 	}
 }
 
-// controllerSees takes note of what the elected controller knows of broker lives. A new controller cannot tell that a broker was away if it is back before the
-// election, and takes it for in sync; Apache Kafka's cannot, either.
+// controllerSees takes note of what the elected controller knows of broker lives. When a new one finds nobody in the ISR with the life that the state means, one member is as good
+// as the other.
 func (r *rules) controllerSees(registered []zk.Broker, first bool) {
 	isr := r.world.tree.state().ISR
+	stayed := slices.ContainsFunc(registered, func(b zk.Broker) bool { return r.world.tree.meansLife(b) })
 	for _, b := range registered {
 		n := r.world.node(b.ID)
 		if !n.lost || !n.running || r.world.tree.brokers[n.id].session != n.zk.session {
@@ -225,8 +226,8 @@ func (r *rules) controllerSees(registered []zk.Broker, first bool) {
 		switch {
 		case !slices.Contains(isr, n.id):
 			n.lost = false
-		case first:
-			r.world.beyond("broker %d lost records, is in the ISR, and was back before the controller was elected", n.id)
+		case first && !stayed:
+			r.world.beyond("broker %d lost records and is in the ISR, of which no other is alive but was away, too", n.id)
 		}
 	}
 }

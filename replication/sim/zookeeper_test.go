@@ -140,6 +140,7 @@ func (t *tree) createTopic(replicas []int32) {
 func (t *tree) write(tp protocol.TopicPartition, st zk.PartitionState) {
 	t.zxid++
 	before := t.states[tp]
+	st.Modified = t.zxid
 	t.states[tp] = st
 	t.world.say("zk: %v leader %d epoch %d isr %v (controller epoch %d, version %d)", tp, st.Leader, st.LeaderEpoch, st.ISR, st.ControllerEpoch, st.Version)
 	t.world.rules.stateWritten(before, st)
@@ -152,6 +153,19 @@ func (t *tree) replicas() (replicas []int32, settled bool) {
 	}
 	n := tp0.Partition
 	return t.topic.Partitions[n], len(t.topic.Adding[n]) == 0 && len(t.topic.Removing[n]) == 0 && t.reassignments == nil
+}
+
+// meansLife reports whether the state's ISR has the broker with the life of this registration.
+func (t *tree) meansLife(b zk.Broker) bool {
+	st := t.state()
+	i := slices.Index(st.ISR, b.ID)
+	switch {
+	case i < 0:
+		return false
+	case st.ISREpochs != nil:
+		return st.ISREpochs[i] == b.Epoch
+	}
+	return b.Epoch < st.Modified
 }
 
 // state is the partition's, zero before the first election.
