@@ -10,7 +10,7 @@ import (
 
 // effectiveMinISRLocked is min.insync.replicas, but never more than there are replicas.
 func (p *Partition) effectiveMinISRLocked() int {
-	return min(int(p.log.Config().MinInsyncReplicas), len(p.mu.state.replicas))
+	return min(int(p.Log().Config().MinInsyncReplicas), len(p.mu.state.replicas))
 }
 
 func (p *Partition) underMinISRLocked() bool {
@@ -34,7 +34,7 @@ func (p *Partition) advanceHighWatermarkLocked() bool {
 	if p.underMinISRLocked() {
 		return false
 	}
-	end := p.log.LogEndOffset()
+	end := p.Log().LogEndOffset()
 	mark := p.Log().CommitBound()
 	isr, outsiders := p.maximalISRLocked(), 0
 	for _, id := range isr {
@@ -55,8 +55,8 @@ func (p *Partition) advanceHighWatermarkLocked() bool {
 	if outsiders > 0 {
 		return false
 	}
-	before := p.log.HighWatermark()
-	return mark > before && p.log.SetHighWatermark(mark) > before
+	before := p.Log().HighWatermark()
+	return mark > before && p.Log().SetHighWatermark(mark) > before
 }
 
 // CommitStatus reports whether an acks=-1 append of this leader epoch that ends at lastOffset may be acknowledged: None when yes, an error code when it
@@ -68,7 +68,7 @@ func (p *Partition) CommitStatus(lastOffset int64, leaderEpoch int32) (code prot
 	if !p.leadsLocked() || leaderEpoch < p.mu.leader.since {
 		return protocol.NotLeaderOrFollower, true
 	}
-	if p.log.HighWatermark() <= lastOffset {
+	if p.Log().HighWatermark() <= lastOffset {
 		return protocol.None, false
 	}
 	if len(p.maximalISRLocked()) < p.effectiveMinISRLocked() {
@@ -78,7 +78,7 @@ func (p *Partition) CommitStatus(lastOffset int64, leaderEpoch int32) (code prot
 }
 
 // Committed reports, without waiting, whether an acks=-1 append that ends at lastOffset is committed.
-func (p *Partition) Committed(lastOffset int64) bool { return p.log.HighWatermark() > lastOffset }
+func (p *Partition) Committed(lastOffset int64) bool { return p.Log().HighWatermark() > lastOffset }
 
 // WaitCommitted waits until the high watermark passes lastOffset. It returns None, REQUEST_TIMED_OUT at the deadline or when ctx ends,
 // NOT_ENOUGH_REPLICAS_AFTER_APPEND, or NOT_LEADER_OR_FOLLOWER when leadership moved meanwhile.

@@ -16,12 +16,12 @@ func (p *Partition) DeleteRecords(before int64) (required int64, err error) {
 		return -1, code
 	}
 	if before == -1 {
-		before = p.log.HighWatermark()
+		before = p.Log().HighWatermark()
 	}
-	if before < 0 || before > p.log.HighWatermark() {
+	if before < 0 || before > p.Log().HighWatermark() {
 		return -1, protocol.OffsetOutOfRange
 	}
-	return before, p.log.IncrementLogStartOffset(before)
+	return before, p.Log().IncrementLogStartOffset(before)
 }
 
 // LowWatermark is the smallest log start offset among the live replicas, -1 while one has not told its own, or while another broker leads. A dead
@@ -32,7 +32,7 @@ func (p *Partition) LowWatermark() int64 {
 	if !p.leadsLocked() {
 		return unknownOffset
 	}
-	low := p.log.LogStartOffset()
+	low := p.Log().LogStartOffset()
 	for _, r := range p.mu.leader.followers {
 		if start := r.snapshot().LogStartOffset; start < low && p.m.cfg.Alive(r.id) {
 			low = start

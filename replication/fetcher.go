@@ -129,10 +129,10 @@ func (f *Fetcher) add(p *Partition, leaderEpoch int32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e := &following{p: p, tp: p.tp, id: p.TopicID(), leaderEpoch: leaderEpoch, lastEpoch: -1}
-	if latest := p.log.LatestEpoch(); latest >= 0 && f.truncatesOnFetch() {
-		e.offset, e.lastEpoch = p.log.LogEndOffset(), latest
+	if latest := p.Log().LatestEpoch(); latest >= 0 && f.truncatesOnFetch() {
+		e.offset, e.lastEpoch = p.Log().LogEndOffset(), latest
 	} else {
-		e.phase, e.offset = truncating, p.log.HighWatermark()
+		e.phase, e.offset = truncating, p.Log().HighWatermark()
 		f.mu.unready = append(f.mu.unready, e)
 	}
 	f.mu.entries[e.tp] = e

@@ -171,7 +171,7 @@ func (f *Fetcher) ask(e *following) (fetchAsk, bool) {
 	if e == nil || e.phase != fetching || !e.retryAt.IsZero() {
 		return fetchAsk{}, false
 	}
-	a := fetchAsk{tp: e.tp, offset: e.offset, logStart: e.p.log.LogStartOffset(), leaderEpoch: e.leaderEpoch, lastEpoch: -1}
+	a := fetchAsk{tp: e.tp, offset: e.offset, logStart: e.p.Log().LogStartOffset(), leaderEpoch: e.leaderEpoch, lastEpoch: -1}
 	if f.truncatesOnFetch() {
 		a.lastEpoch = e.lastEpoch
 	}

@@ -42,13 +42,13 @@ func truncationPoint(log Log, foundEpoch int32, leaderEnd, unknown int64) (offse
 
 // truncateDiverging cuts the log where the leader's parts from it, as a fetch of version 12 or later has told. Should that not be far enough, the next fetch says so.
 func (f *Fetcher) truncateDiverging(now time.Time, e *following, at protocol.EpochEndOffset) {
-	offset, _ := truncationPoint(e.p.log, at.Epoch, at.EndOffset, e.offset)
+	offset, _ := truncationPoint(e.p.Log(), at.Epoch, at.EndOffset, e.offset)
 	f.truncateTo(now, e, offset, fetching)
 }
 
 // truncateTo cuts the log and goes on from its end.
 func (f *Fetcher) truncateTo(now time.Time, e *following, offset int64, next phase) {
-	hw, end := e.p.log.HighWatermark(), e.p.log.LogEndOffset()
+	hw, end := e.p.Log().HighWatermark(), e.p.Log().LogEndOffset()
 	if offset < end {
 		f.log.Info(f.prefix() + fmt.Sprintf("Truncating partition %v to offset %d, its log ends at %d", e.tp, offset, end))
 	}
@@ -64,7 +64,7 @@ func (f *Fetcher) truncateTo(now time.Time, e *following, offset int64, next pha
 
 // resume lets an entry go on from the log's end.
 func (f *Fetcher) resume(e *following, next phase) {
-	e.offset, e.lastEpoch = e.p.log.LogEndOffset(), e.p.log.LatestEpoch()
+	e.offset, e.lastEpoch = e.p.Log().LogEndOffset(), e.p.Log().LatestEpoch()
 	f.enter(e, next)
 }
 
@@ -86,7 +86,7 @@ func (f *Fetcher) askEpochs(now time.Time) kmsg.Request {
 		if e.phase != truncating || !e.retryAt.IsZero() || asked == maxAsked {
 			continue
 		}
-		epoch := e.p.log.LatestEpoch()
+		epoch := e.p.Log().LatestEpoch()
 		if epoch < 0 {
 			f.truncateTo(now, e, e.offset, fetching)
 			continue
@@ -134,7 +134,7 @@ func (f *Fetcher) applyEpoch(now time.Time, e *following, p *kmsg.OffsetForLeade
 	switch code := protocol.ErrorCode(p.ErrorCode); code {
 	case protocol.None:
 		e.failures = 0
-		offset, done := truncationPoint(e.p.log, p.LeaderEpoch, p.EndOffset, e.offset)
+		offset, done := truncationPoint(e.p.Log(), p.LeaderEpoch, p.EndOffset, e.offset)
 		next := fetching
 		if !done && !f.truncatesOnFetch() {
 			next = truncating // ask again, with an earlier epoch: the truncation forgets the one that was asked for
@@ -250,7 +250,7 @@ func (f *Fetcher) applyOffset(now time.Time, e *following, offset int64) {
 		return
 	}
 	e.failures = 0
-	end := e.p.log.LogEndOffset()
+	end := e.p.Log().LogEndOffset()
 	if e.phase == outOfRange {
 		if offset < end {
 			f.log.Warn(f.prefix() + fmt.Sprintf("Reset fetch offset for partition %v from %d to current leader's latest offset %d", e.tp, end, offset))

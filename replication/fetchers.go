@@ -161,5 +161,8 @@ func (m *Manager) ResizeFetchers(count int) {
 	}
 }
 
-// Close stops following leaders. Nothing is written to a log by replication any more when it returns.
-func (m *Manager) Close() { m.fetchers.close() }
+// Close stops following leaders and moving logs. Nothing is written to a log by replication any more when it returns.
+func (m *Manager) Close() {
+	m.fetchers.close()
+	m.moves.close()
+}

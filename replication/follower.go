@@ -33,17 +33,17 @@ func (p *Partition) replicate(leaderEpoch int32, offset int64, got *protocol.Fet
 	if !p.followsLocked(leaderEpoch) {
 		return 0, 0, errNotFollowing
 	}
-	before, start := p.log.HighWatermark(), p.log.LogStartOffset()
-	hw := p.log.SetHighWatermark(got.HighWatermark) // and no more than the log has
+	before, start := p.Log().HighWatermark(), p.Log().LogStartOffset()
+	hw := p.Log().SetHighWatermark(got.HighWatermark) // and no more than the log has
 	if got.LogStartOffset > start {
-		if err := p.log.IncrementLogStartOffset(min(got.LogStartOffset, hw)); err != nil {
+		if err := p.Log().IncrementLogStartOffset(min(got.LogStartOffset, hw)); err != nil {
 			return 0, 0, err
 		}
 	}
-	if hw != before || p.log.LogStartOffset() != start {
+	if hw != before || p.Log().LogStartOffset() != start {
 		p.wait.watermark.wakeAll() // consumers that fetch from this follower (KIP-392)
 	}
-	return p.log.LogEndOffset(), p.log.LatestEpoch(), nil
+	return p.Log().LogEndOffset(), p.Log().LatestEpoch(), nil
 }
 
 func (p *Partition) appendAsFollower(leaderEpoch int32, offset int64, records []byte) error {
@@ -52,10 +52,10 @@ func (p *Partition) appendAsFollower(leaderEpoch int32, offset int64, records []
 	if !p.followsLocked(leaderEpoch) {
 		return errNotFollowing
 	}
-	if end := p.log.LogEndOffset(); end != offset {
+	if end := p.Log().LogEndOffset(); end != offset {
 		return fmt.Errorf("offset mismatch for partition %v: fetched offset = %d, log end offset = %d", p.tp, offset, end)
 	}
-	err := p.log.AppendAsFollower(records)
+	err := p.Log().AppendAsFollower(records)
 	if err == nil {
 		p.wait.logEnd.wakeAll()
 	}
@@ -71,24 +71,26 @@ func (p *Partition) restartInsideBatch(leaderEpoch int32, records []byte, refuse
 	if !p.followsLocked(leaderEpoch) {
 		return errNotFollowing
 	}
-	end := p.log.LogEndOffset()
-	if !ok || end != p.log.LogStartOffset() || first >= end || last < end {
+	end := p.Log().LogEndOffset()
+	if !ok || end != p.Log().LogStartOffset() || first >= end || last < end {
 		return refused
 	}
-	if err := p.log.TruncateFullyAndStartAt(first); err != nil {
+	err := p.Log().TruncateFullyAndStartAt(first)
+	p.cutFutureLocked()
+	if err != nil {
 		return err
 	}
-	return p.log.AppendAsFollower(records)
+	return p.Log().AppendAsFollower(records)
 }
 
 // truncateAsFollower cuts the log's tail, for a follower of a leader in leaderEpoch.
 func (p *Partition) truncateAsFollower(leaderEpoch int32, offset int64) error {
-	return p.cutAsFollower(leaderEpoch, func() error { return p.log.TruncateTail(offset) })
+	return p.cutAsFollower(leaderEpoch, func() error { return p.Log().TruncateTail(offset) })
 }
 
 // startAsFollowerAt empties the log, which then begins at offset.
 func (p *Partition) startAsFollowerAt(leaderEpoch int32, offset int64) error {
-	return p.cutAsFollower(leaderEpoch, func() error { return p.log.TruncateFullyAndStartAt(offset) })
+	return p.cutAsFollower(leaderEpoch, func() error { return p.Log().TruncateFullyAndStartAt(offset) })
 }
 
 // cutAsFollower removes records while nobody reads or appends: this is the only place where a high watermark goes back.
@@ -99,5 +101,6 @@ func (p *Partition) cutAsFollower(leaderEpoch int32, cut func() error) error {
 	if !p.followsLocked(leaderEpoch) {
 		return errNotFollowing
 	}
+	defer p.cutFutureLocked()
 	return cut()
 }

@@ -53,7 +53,7 @@ func (p *Partition) joinsLocked(r *progress) bool {
 		return false
 	}
 	end := r.snapshot().LogEndOffset
-	return end >= p.log.HighWatermark() && end >= p.mu.leader.epochStart && p.m.cfg.Alive(r.id)
+	return end >= p.Log().HighWatermark() && end >= p.mu.leader.epochStart && p.m.cfg.Alive(r.id)
 }
 
 // expandISR proposes an ISR with one follower more, if that is still right under the exclusive lock.
@@ -99,7 +99,7 @@ func (p *Partition) shrinkLocked(now time.Time) *ISRProposal {
 		return nil
 	}
 	isr := slices.DeleteFunc(slices.Clone(p.mu.state.isr), func(id int32) bool { return slices.Contains(out, id) })
-	end := p.log.LogEndOffset()
+	end := p.Log().LogEndOffset()
 	ends := ""
 	for _, id := range out {
 		last := ReplicaProgress{LogEndOffset: unknownOffset}
@@ -109,14 +109,14 @@ func (p *Partition) shrinkLocked(now time.Time) *ISRProposal {
 		ends += fmt.Sprintf(" (brokerId: %d, endOffset: %d, lastCaughtUpTimeMs: %d)", id, last.LogEndOffset, max(0, last.LastCaughtUp.UnixMilli()))
 	}
 	p.m.partitionLog.Info(p.says("Shrinking ISR from %s to %s. Leader: (highWatermark: %d, endOffset: %d). Out of sync replicas:%s.",
-		commas(p.mu.state.isr), commas(isr), p.log.HighWatermark(), end, ends))
+		commas(p.mu.state.isr), commas(isr), p.Log().HighWatermark(), end, ends))
 	return p.proposeLocked(isr)
 }
 
 // outOfSyncLocked lists the members of the ISR that have been behind for longer than replica.lag.time.max.ms. One that is not in the assignment is out of sync, too: nobody
 // tells how far it is (KAFKA-9672).
 func (p *Partition) outOfSyncLocked(now time.Time) (out []int32) {
-	end := p.log.LogEndOffset()
+	end := p.Log().LogEndOffset()
 	for _, id := range p.mu.state.isr {
 		if id == p.me {
 			continue

@@ -97,7 +97,8 @@ func (m *Manager) apply(topic string, id protocol.TopicID, s *kmsg.LeaderAndISRR
 		m.sc.Warn(fmt.Sprintf("Ignoring LeaderAndIsr for partition %v: broker is not in replicas %v", tp, s.Replicas))
 		return protocol.UnknownTopicOrPartition
 	}
-	if p == nil {
+	isNew := p == nil
+	if isNew {
 		log, err := m.cfg.Logs.GetOrCreate(tp, storage.CreateOptions{TopicID: id, IsNew: s.IsNew})
 		if err != nil {
 			m.sc.Error(fmt.Sprintf("Cannot make the log of partition %v: %v", tp, err))
@@ -112,7 +113,11 @@ func (m *Manager) apply(topic string, id protocol.TopicID, s *kmsg.LeaderAndISRR
 		}
 		p = m.newPartition(tp, log)
 	}
-	return m.become(p, id, s)
+	code = m.become(p, id, s)
+	if isNew && code == protocol.None {
+		m.resumeMove(p)
+	}
+	return code
 }
 
 // sameOrOlderEpoch answers a LeaderAndIsr that brings no newer leader epoch: only a missing topic id is taken from it. A controller that knows no ids may
@@ -123,7 +128,7 @@ func (m *Manager) sameOrOlderEpoch(p *Partition, id protocol.TopicID, s *kmsg.Le
 	case s.LeaderEpoch != current:
 		return protocol.StaleControllerEpoch
 	case !id.IsZero() && known.IsZero():
-		if err := p.log.SetTopicID(id); err != nil {
+		if err := p.Log().SetTopicID(id); err != nil {
 			return protocol.KafkaStorageError
 		}
 		if s := p.snapshot(); s.leader >= 0 && s.leader != m.cfg.BrokerID {
@@ -139,7 +144,7 @@ func (m *Manager) sameOrOlderEpoch(p *Partition, id protocol.TopicID, s *kmsg.Le
 
 func (m *Manager) become(p *Partition, id protocol.TopicID, s *kmsg.LeaderAndISRRequestTopicPartition) protocol.ErrorCode {
 	if !id.IsZero() && p.TopicID().IsZero() {
-		if err := p.log.SetTopicID(id); err != nil {
+		if err := p.Log().SetTopicID(id); err != nil {
 			return protocol.KafkaStorageError
 		}
 	}
@@ -158,12 +163,12 @@ func (m *Manager) become(p *Partition, id protocol.TopicID, s *kmsg.LeaderAndISR
 	m.mu.partitions[p.tp] = p
 	m.mu.Unlock()
 	if s.Leader == m.cfg.BrokerID {
-		m.sc.Info(fmt.Sprintf("[Broker id=%d] Leader %v starts at leader epoch %d from offset %d with ISR %v", m.cfg.BrokerID, p.tp, s.LeaderEpoch, p.log.LogEndOffset(), s.ISR))
+		m.sc.Info(fmt.Sprintf("[Broker id=%d] Leader %v starts at leader epoch %d from offset %d with ISR %v", m.cfg.BrokerID, p.tp, s.LeaderEpoch, p.Log().LogEndOffset(), s.ISR))
 		m.cfg.OnLeader(p.tp, s.LeaderEpoch)
 		return protocol.None
 	}
 	m.sc.Info(fmt.Sprintf("[Broker id=%d] Follower %v starts at leader epoch %d from offset %d with high watermark %d. Current leader is %d.",
-		m.cfg.BrokerID, p.tp, s.LeaderEpoch, p.log.LogEndOffset(), p.log.HighWatermark(), s.Leader))
+		m.cfg.BrokerID, p.tp, s.LeaderEpoch, p.Log().LogEndOffset(), p.Log().HighWatermark(), s.Leader))
 	if led {
 		m.cfg.OnFollower(p.tp, s.LeaderEpoch)
 	}

@@ -10,6 +10,7 @@ type Log interface {
 	AppendAllAsLeader(batches []storage.Append, leaderEpoch int32, origin storage.Origin)
 	AppendAsFollower(set []byte) error
 	Read(offset int64, maxBytes int, maxOffset int64, minOneBatch bool, out *storage.ReadResult) error
+	ReadBytes(offset int64, maxBytes int, buf []byte) ([]byte, error)
 	Flush() error
 	FlushDue() error
 	CommitBound() int64
@@ -47,6 +48,16 @@ type Logs interface {
 	Get(tp protocol.TopicPartition) Log
 	GetOrCreate(tp protocol.TopicPartition, o storage.CreateOptions) (Log, error)
 	Delete(tp protocol.TopicPartition) error
+
+	// CheckDir reports whether logs can be put into a directory, and Prefer where the log of a partition is to be made that is not there yet.
+	CheckDir(dir string) error
+	Prefer(tp protocol.TopicPartition, dir string)
+
+	// A future log is the copy of a log on its way to another directory; Future returns nil when there is none.
+	Future(tp protocol.TopicPartition) Log
+	CreateFuture(tp protocol.TopicPartition, dir string) (Log, error)
+	DeleteFuture(tp protocol.TopicPartition) error
+	ReplaceWithFuture(tp protocol.TopicPartition) (Log, error)
 }
 
 // OnDisk are the logs in log.dirs.
@@ -54,17 +65,28 @@ func OnDisk(m *storage.Manager) Logs { return onDisk{m} }
 
 type onDisk struct{ *storage.Manager }
 
-func (d onDisk) Get(tp protocol.TopicPartition) Log {
-	if l := d.Manager.Get(tp); l != nil {
-		return l
-	}
-	return nil
-}
+func (d onDisk) Get(tp protocol.TopicPartition) Log    { return orNil(d.Manager.Get(tp)) }
+func (d onDisk) Future(tp protocol.TopicPartition) Log { return orNil(d.Manager.Future(tp)) }
 
 func (d onDisk) GetOrCreate(tp protocol.TopicPartition, o storage.CreateOptions) (Log, error) {
 	l, err := d.Manager.GetOrCreate(tp, o)
-	if err != nil {
-		return nil, err
+	return orNil(l), err
+}
+
+func (d onDisk) CreateFuture(tp protocol.TopicPartition, dir string) (Log, error) {
+	l, err := d.Manager.CreateFuture(tp, dir)
+	return orNil(l), err
+}
+
+func (d onDisk) ReplaceWithFuture(tp protocol.TopicPartition) (Log, error) {
+	l, err := d.Manager.ReplaceWithFuture(tp)
+	return orNil(l), err
+}
+
+// orNil has no log be no Log.
+func orNil(l *storage.Log) Log {
+	if l == nil {
+		return nil
 	}
-	return l, nil
+	return l
 }

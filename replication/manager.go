@@ -27,6 +27,7 @@ type Config struct {
 
 	Follow     FollowConfig
 	RunFetcher func(f *Fetcher) (stop func()) // starts who drives f until stop returns; nil: partitions that follow get nothing by themselves
+	Move       MoveConfig
 }
 
 // Manager owns all partitions of this broker.
@@ -38,6 +39,9 @@ type Manager struct {
 	partitionLog *slog.Logger // kafka.cluster.Partition
 	isrLog       *slog.Logger // kafka.server.DefaultAlterPartitionManager
 	isr          isrQueue
+
+	moveLog *slog.Logger // kafka.server.ReplicaAlterLogDirsManager
+	moves   moves
 
 	// change serialises controller requests, as Kafka's replicaStateChangeLock does.
 	change sync.Mutex
@@ -67,6 +71,8 @@ func NewManager(cfg Config) *Manager {
 	}
 	m.mu.partitions = make(map[protocol.TopicPartition]*Partition)
 	m.mu.offline = make(map[protocol.TopicPartition]struct{})
+	m.moveLog = cfg.Logger("kafka.server.ReplicaAlterLogDirsManager")
+	m.moves.init()
 	m.fetchers.init(m)
 	return m
 }
@@ -97,19 +103,25 @@ func (m *Manager) Partitions() []*Partition {
 	return all
 }
 
-// DirFailed takes all partitions of a failed log directory offline. The caller tells the controller through
+// DirFailed takes all partitions of a failed log directory offline, and ends the moves into it. The caller tells the controller through
 // /log_dir_event_notification.
 func (m *Manager) DirFailed(dir string) {
 	m.change.Lock()
 	defer m.change.Unlock()
-	var lost []*Partition
-	m.mu.Lock()
-	for tp, p := range m.mu.partitions {
-		if p.log.Dir() == dir {
-			delete(m.mu.partitions, tp)
-			m.mu.offline[tp] = struct{}{}
+	var lost, staying []*Partition
+	for _, p := range m.Partitions() {
+		switch current, future := p.dirs(); dir {
+		case current:
 			lost = append(lost, p)
+		case future:
+			p.detachFuture()
+			staying = append(staying, p)
 		}
+	}
+	m.mu.Lock()
+	for _, p := range lost {
+		delete(m.mu.partitions, p.tp)
+		m.mu.offline[p.tp] = struct{}{}
 	}
 	m.mu.Unlock()
 	for _, p := range lost {
@@ -120,5 +132,5 @@ func (m *Manager) DirFailed(dir string) {
 		}
 	}
 	m.fetchers.stopIdle()
-	m.log.Warn("Stopped serving replicas in failed directory "+dir, "partitions", len(lost))
+	m.log.Warn("Stopped serving replicas in failed directory "+dir, "partitions", len(lost), "moves ended", len(staying))
 }

@@ -3,6 +3,7 @@ package replication
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"gregor/protocol"
 	"gregor/storage"
@@ -11,18 +12,21 @@ import (
 // Partition is one replica that lives on this broker: its role, its ISR and its log.
 //
 // Appends and reads hold the lock shared; changes of role and ISR hold it exclusively, so that no append of an old leader epoch can
-// land in a new one.
+// land in a new one. So do truncations, and the exchange of the log for its copy in another directory.
 type Partition struct {
 	m    *Manager
 	tp   protocol.TopicPartition
 	me   int32
-	log  Log
 	wait waiting
+
+	current atomic.Pointer[Log] // never nil; replaced under mu when the log has moved to another directory
 
 	mu struct {
 		sync.RWMutex
 		state  state
 		leader leadership // zero while another broker leads
+		future Log        // the copy of the log on its way to another directory (future.go); nil: none
+		cuts   int        // counts truncations of the log
 		// gone is set when the partition left this broker (StopReplica) or its directory failed; every later call answers it.
 		gone protocol.ErrorCode
 	}
@@ -50,7 +54,8 @@ type leadership struct {
 
 // newPartition makes a replica of which the controller has told nothing yet.
 func (m *Manager) newPartition(tp protocol.TopicPartition, log Log) *Partition {
-	p := &Partition{m: m, tp: tp, me: m.cfg.BrokerID, log: log}
+	p := &Partition{m: m, tp: tp, me: m.cfg.BrokerID}
+	p.current.Store(&log)
 	p.mu.state.leader, p.mu.state.leaderEpoch = -1, -1
 	return p
 }
@@ -58,11 +63,11 @@ func (m *Manager) newPartition(tp protocol.TopicPartition, log Log) *Partition {
 // TopicPartition names the partition.
 func (p *Partition) TopicPartition() protocol.TopicPartition { return p.tp }
 
-// Log is the replica's log.
-func (p *Partition) Log() Log { return p.log }
+// Log is the replica's log. It is another one after the log has moved to another directory, and the one from before is closed then: who comes back to it asks anew.
+func (p *Partition) Log() Log { return *p.current.Load() }
 
 // TopicID is the topic's id as partition.metadata has it.
-func (p *Partition) TopicID() protocol.TopicID { return p.log.TopicID() }
+func (p *Partition) TopicID() protocol.TopicID { return p.Log().TopicID() }
 
 // IsLeader reports whether this broker leads the partition.
 func (p *Partition) IsLeader() bool {
@@ -275,7 +280,7 @@ func (p *Partition) become(s state) error {
 		p.mu.state, p.mu.leader = s, leadership{}
 		return nil
 	}
-	if err := p.log.AssignEpochStart(s.leaderEpoch); err != nil {
+	if err := p.Log().AssignEpochStart(s.leaderEpoch); err != nil {
 		return err
 	}
 	p.mu.leader = p.nextLeadershipLocked(&s)
@@ -289,7 +294,7 @@ func (p *Partition) become(s state) error {
 func (p *Partition) nextLeadershipLocked(s *state) leadership {
 	old, now := &p.mu.leader, p.m.cfg.Clock()
 	same := p.leadsLocked() && s.leaderEpoch == p.mu.state.leaderEpoch+1
-	next := leadership{since: s.leaderEpoch, epochStart: p.log.LogEndOffset()}
+	next := leadership{since: s.leaderEpoch, epochStart: p.Log().LogEndOffset()}
 	if same {
 		next.since = old.since
 	}

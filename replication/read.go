@@ -69,8 +69,8 @@ type effect struct {
 
 func (p *Partition) readLocked(ask *Ask, seen *effect, out *Read) error {
 	code := p.checkEpochLocked(ask.CurrentLeaderEpoch)
-	if code == protocol.None && !ask.AnyReplica {
-		code = p.checkLeaderLocked(ask.CurrentLeaderEpoch)
+	if code == protocol.None && !ask.AnyReplica && p.mu.state.leader != p.me {
+		code = protocol.NotLeaderOrFollower
 	}
 	if code != protocol.None {
 		return code
@@ -81,7 +81,7 @@ func (p *Partition) readLocked(ask *Ask, seen *effect, out *Read) error {
 			return outsideAssignment(ask.CurrentLeaderEpoch)
 		}
 	}
-	out.LogStartOffset = p.log.LogStartOffset()
+	out.LogStartOffset = p.Log().LogStartOffset()
 	out.Diverging = false
 	if ask.LastFetchedEpoch != -1 {
 		if err := p.compareEpoch(ask, out); err != nil || out.Diverging {
@@ -99,11 +99,11 @@ func (p *Partition) readLocked(ask *Ask, seen *effect, out *Read) error {
 	maxOffset := out.HighWatermark
 	switch ask.Isolation {
 	case LogEnd:
-		maxOffset = p.log.LogEndOffset()
+		maxOffset = p.Log().LogEndOffset()
 	case LastStableOffset:
 		maxOffset = out.LastStableOffset
 	}
-	return p.log.Read(ask.Offset, ask.MaxBytes, maxOffset, ask.MinOneBatch, &out.Result)
+	return p.Log().Read(ask.Offset, ask.MaxBytes, maxOffset, ask.MinOneBatch, &out.Result)
 }
 
 // outsideAssignment answers a replica that the leader does not know. One that knows our leader epoch has heard of an assignment that we have not heard of yet:
@@ -118,7 +118,7 @@ func outsideAssignment(currentLeaderEpoch int32) protocol.ErrorCode {
 // recordLocked takes down where the follower's log ends, which is where it fetches from. That comes before the watermark is read, so that the answer brings the
 // follower the newest one.
 func (p *Partition) recordLocked(ask *Ask, r *progress, logStart int64, seen *effect) error {
-	end := p.log.LogEndOffset()
+	end := p.Log().LogEndOffset()
 	if ask.Offset < logStart || ask.Offset > end {
 		return protocol.OffsetOutOfRange
 	}
@@ -140,7 +140,7 @@ func (p *Partition) recordLocked(ask *Ask, r *progress, logStart int64, seen *ef
 
 // compareEpoch finds out whether the reader's log, which ends at ask.Offset in ask.LastFetchedEpoch, is a prefix of ours. OFFSET_OUT_OF_RANGE beats divergence (KAFKA-12996).
 func (p *Partition) compareEpoch(ask *Ask, out *Read) error {
-	epoch, end := p.log.EndOffsetForEpoch(ask.LastFetchedEpoch)
+	epoch, end := p.Log().EndOffsetForEpoch(ask.LastFetchedEpoch)
 	if epoch == -1 || end < 0 || ask.Offset < out.LogStartOffset {
 		return protocol.OffsetOutOfRange
 	}
@@ -165,7 +165,7 @@ func (p *Partition) ReadReplicas(offset int64) []ReadReplica {
 	if !p.leadsLocked() {
 		return nil
 	}
-	replicas := []ReadReplica{{ID: p.me, LogEndOffset: p.log.LogEndOffset()}}
+	replicas := []ReadReplica{{ID: p.me, LogEndOffset: p.Log().LogEndOffset()}}
 	for _, r := range p.mu.leader.followers {
 		s := r.snapshot()
 		if slices.Contains(p.mu.state.isr, r.id) && s.LogEndOffset >= offset && s.LogStartOffset <= offset {
@@ -188,7 +188,7 @@ func (p *Partition) Offsets(currentLeaderEpoch int32, out *Read) protocol.ErrorC
 
 // offsetsLocked reads the watermark once: a second look could be later than what is read (KAFKA-9807).
 func (p *Partition) offsetsLocked(out *Read) {
-	out.LogStartOffset = p.log.LogStartOffset()
-	out.HighWatermark = p.log.HighWatermark()
-	out.LastStableOffset = min(p.log.LastStableOffset(), out.HighWatermark)
+	out.LogStartOffset = p.Log().LogStartOffset()
+	out.HighWatermark = p.Log().HighWatermark()
+	out.LastStableOffset = min(p.Log().LastStableOffset(), out.HighWatermark)
 }

@@ -72,7 +72,7 @@ func (m *Manager) stop(tp protocol.TopicPartition, leaderEpoch int32, del bool) 
 			m.cfg.OnFollower(tp, epoch)
 		}
 	}
-	if del && m.cfg.Logs.Get(tp) != nil {
+	if del {
 		if err := m.cfg.Logs.Delete(tp); err != nil {
 			m.sc.Error(fmt.Sprintf("Cannot delete the log of partition %v: %v", tp, err))
 			return protocol.KafkaStorageError

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,28 @@ func (m *Manager) Future(tp protocol.TopicPartition) *Log {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.mu.futures[tp]
+}
+
+// ReadBytes reads from the batch that holds offset up to the log end, at most maxBytes, but one batch whole; the last batch may be cut. The bytes are in buf, or in
+// memory of their own where that is too small. Errors: those of Read.
+func (l *Log) ReadBytes(offset int64, maxBytes int, buf []byte) ([]byte, error) {
+	var found ReadResult
+	if err := l.Read(offset, maxBytes, l.LogEndOffset(), true, &found); err != nil {
+		return nil, err
+	}
+	slice := &found.Slice
+	if slice.Size == 0 {
+		return nil, nil
+	}
+	defer slice.Release()
+	if cap(buf) < slice.Size {
+		buf = make([]byte, slice.Size)
+	}
+	n, err := slice.File.ReadAt(buf[:slice.Size], slice.Offset)
+	if err != nil && !errors.Is(err, io.EOF) { // the end: the log has just been cut
+		return nil, l.failed("read", err)
+	}
+	return buf[:n], nil
 }
 
 // CheckDir reports whether logs can be put into a directory: LOG_DIR_NOT_FOUND when it is not in log.dirs, ErrStorage when it is offline.
@@ -150,6 +173,9 @@ func (m *Manager) promote(old, future *Log) (*Log, error) {
 	})
 	if err != nil {
 		return nil, d.fail(fmt.Errorf("open %s: %w", path, err))
+	}
+	if err := moved.SetTopicID(old.TopicID()); err != nil {
+		return nil, err
 	}
 	moved.epochs.become(old.epochs) // it may know an epoch that has no records yet
 	return moved, nil

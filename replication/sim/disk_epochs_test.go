@@ -96,8 +96,9 @@ func (l *simLog) reopened(power bool) *simLog {
 
 // disk is a node's logs. It outlives the process.
 type disk struct {
-	node *node
-	logs map[protocol.TopicPartition]*simLog
+	node    *node
+	logs    map[protocol.TopicPartition]*simLog
+	futures map[protocol.TopicPartition]*simLog // moves_test.go
 }
 
 func (d *disk) get(tp protocol.TopicPartition) *simLog { return d.logs[tp] }
@@ -105,7 +106,7 @@ func (d *disk) get(tp protocol.TopicPartition) *simLog { return d.logs[tp] }
 func (d *disk) create(tp protocol.TopicPartition, id protocol.TopicID) *simLog {
 	l := d.logs[tp]
 	if l == nil {
-		l = &simLog{node: d.node, tp: tp, id: id, config: &d.node.world.options.log, leading: notLeading}
+		l = &simLog{node: d.node, tp: tp, id: id, config: &d.node.world.options.log, leading: notLeading, dir: dirs[0]}
 		d.logs[tp] = l
 	}
 	return l
@@ -113,8 +114,10 @@ func (d *disk) create(tp protocol.TopicPartition, id protocol.TopicID) *simLog {
 
 // reopen closes the logs for one life and opens them for the next.
 func (d *disk) reopen(power bool) {
-	for tp, l := range d.logs {
-		d.logs[tp] = l.reopened(power)
+	for _, logs := range []map[protocol.TopicPartition]*simLog{d.logs, d.futures} {
+		for tp, l := range logs {
+			logs[tp] = l.reopened(power)
+		}
 	}
 }
 

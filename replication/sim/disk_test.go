@@ -17,6 +17,7 @@ type simLog struct {
 	tp     protocol.TopicPartition
 	id     protocol.TopicID
 	config *storage.LogConfig
+	dir    string
 
 	records []stored // from base on
 	base    int64    // offset of records[0]
@@ -228,7 +229,7 @@ func (l *simLog) OffsetOfMaxTimestamp() (storage.TimestampOffset, error) {
 func (l *simLog) AbortedTxns(int64, int64) []storage.AbortedTxn { return nil }
 func (l *simLog) ActiveProducers() []storage.ProducerState      { return nil }
 func (l *simLog) Config() *storage.LogConfig                    { return l.config }
-func (l *simLog) Dir() string                                   { return "disk" }
+func (l *simLog) Dir() string                                   { return l.dir }
 func (l *simLog) Size() int64                                   { return int64(len(l.records)) * batchSize }
 func (l *simLog) TopicID() protocol.TopicID                     { return l.id }
 func (l *simLog) SetTopicID(id protocol.TopicID) error          { l.id = id; return l.usable() }

@@ -28,6 +28,7 @@ var faults = []fault{
 	{"preferred election", 6, func(w *world, _ *node) { w.electPreferred() }},
 	{"reassignment", 4, func(w *world, _ *node) { w.reassign() }},
 	{"log start", 3, (*world).raiseLogStart},
+	{"move", 8, (*world).moveLog},
 	{"flush", 8, func(_ *world, n *node) { n.flush() }},
 	{"checkpoint", 6, func(_ *world, n *node) { n.checkpoint() }},
 }

@@ -27,6 +27,7 @@ type node struct {
 
 	zk         *zkClient
 	manager    *replication.Manager
+	mover      *replication.Mover
 	controller *controller.Controller
 	control    *coroutine
 	epoch      int64 // of the registration that it knows of
@@ -47,7 +48,7 @@ type node struct {
 
 func newNode(w *world, id int32) *node {
 	n := &node{world: w, id: id}
-	n.disk = disk{node: n, logs: map[protocol.TopicPartition]*simLog{}}
+	n.disk = disk{node: n, logs: map[protocol.TopicPartition]*simLog{}, futures: map[protocol.TopicPartition]*simLog{}}
 	return n
 }
 
@@ -59,6 +60,8 @@ func (n *node) start() {
 	n.zk = &zkClient{node: n}
 	n.newSession()
 	n.manager = replication.NewManager(n.replicationConfig())
+	n.mover = n.manager.NewMover()
+	n.moveLogs()
 	n.controller = controller.New(controller.Config{
 		BrokerID: n.id, BrokerEpoch: func() int64 { return n.epoch }, InterBrokerListener: listener,
 		DeleteTopicEnable: func() bool { return true }, UncleanLeaderElection: func(string) bool { return false },
@@ -216,7 +219,7 @@ func (s simLogs) GetOrCreate(tp protocol.TopicPartition, o storage.CreateOptions
 
 func (s simLogs) Delete(tp protocol.TopicPartition) error {
 	delete(s.disk.logs, tp)
-	return nil
+	return s.DeleteFuture(tp)
 }
 
 // link carries the controller's requests to one broker.

@@ -152,14 +152,14 @@ func TestSchedules(t *testing.T) {
 		failure, transcript := retell(s.seed, options{})
 		t.Fatalf("%s\nseed %d: %s\nagain: go test ./replication/sim -run TestSchedules -seed %d", transcript, s.seed, failure, s.seed)
 	}
-	t.Logf("%d schedules, %d of them cut short because more failed than may; %d records acknowledged, %d elections", n, s.excused, s.acked, s.elections)
+	t.Logf("%d schedules, %d of them cut short because more failed than may; %d records acknowledged, %d elections, %d logs moved", n, s.excused, s.acked, s.elections, s.moves)
 }
 
 // outcome of a search.
 type outcome struct {
-	seed                      uint64 // of the first schedule that broke a rule, 0 none
-	ran                       int
-	excused, acked, elections int
+	seed                             uint64 // of the first schedule that broke a rule, 0 none
+	ran                              int
+	excused, acked, elections, moves int
 }
 
 // search runs schedules until one breaks a rule.
@@ -185,6 +185,7 @@ func search(first uint64, count int, o options) outcome {
 					total.excused++
 				}
 				total.acked += w.rules.acked
+				total.moves += w.moves
 				total.elections += int(w.tree.state().LeaderEpoch)
 				mu.Unlock()
 			}

@@ -30,6 +30,7 @@ type world struct {
 	cut       map[[2]int32]bool // {from, to}: what is sent stays on the way
 	rules     rules
 	records   uint64 // handed out so far
+	moves     int    // logs that came into their other directory
 
 	transcript io.Writer // nil: nobody reads along
 	said       string    // its last line, which is not repeated
