@@ -224,7 +224,7 @@ func (b *Broker) startGroups() error {
 
 // registration is what stands in /brokers/ids/N: the advertised listeners, with the bound port where none was given.
 func (b *Broker) registration() zk.Broker {
-	r := zk.Broker{ID: b.id, JMXPort: -1, Timestamp: time.Now().UnixMilli()}
+	r := zk.Broker{ID: b.id, JMXPort: -1, Timestamp: time.Now().UnixMilli(), Old: !b.config.ProtocolAtLeast("2.7-IV0")}
 	if rack := b.config.String("broker.rack"); rack != "" {
 		r.Rack = &rack
 	}

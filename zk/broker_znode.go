@@ -23,6 +23,9 @@ type Broker struct {
 	JMXPort   int32 // -1 when there is none
 	Timestamp int64 // ms since 1970
 	Epoch     int64 // czxid of the registration; not part of the JSON
+
+	// Old has EncodeBroker write version 4, without features (KIP-584), as is due below inter.broker.protocol.version 2.7-IV0.
+	Old bool
 }
 
 // Endpoint returns the broker's endpoint on a listener.
@@ -37,7 +40,7 @@ func (b *Broker) Endpoint(listener string) (Endpoint, bool) {
 
 // brokerJSON holds the fields of versions 1 to 5 (kafka.zk.BrokerIdZNode).
 type brokerJSON struct {
-	Features    map[string]any    `json:"features"`
+	Features    map[string]any    `json:"features,omitzero"`
 	ProtocolMap map[string]string `json:"listener_security_protocol_map"`
 	Endpoints   []string          `json:"endpoints"`
 	Rack        *string           `json:"rack,omitempty"`
@@ -48,10 +51,13 @@ type brokerJSON struct {
 	Timestamp   decimal           `json:"timestamp"`
 }
 
-// EncodeBroker writes version 5. host and port are those of the first PLAINTEXT endpoint, for clients before 0.9.
+// EncodeBroker writes version 4 or 5. host and port are those of the first PLAINTEXT endpoint, for clients before 0.9.
 func EncodeBroker(b Broker) []byte {
 	j := brokerJSON{Version: 5, JMXPort: b.JMXPort, Port: -1, Rack: b.Rack, Timestamp: decimal(b.Timestamp),
 		Features: map[string]any{}, ProtocolMap: map[string]string{}, Endpoints: []string{}}
+	if b.Old {
+		j.Version, j.Features = 4, nil
+	}
 	for _, e := range b.Endpoints {
 		if e.Protocol == "PLAINTEXT" && j.Host == nil {
 			j.Host, j.Port = &e.Host, e.Port
