@@ -163,7 +163,7 @@ func (b *Broker) LogConfig(topic string) storage.LogConfig { return b.topicConfi
 // startConfigs reads the dynamic configuration of brokers and the overrides of all topics before the logs are loaded. The broker's id, config, logging and zk
 // must be set.
 func (b *Broker) startConfigs() error {
-	b.topicConfigs = newTopicConfigs(b.config, b.zk, b.logging.Logger("kafka.server.DynamicConfigManager"))
+	b.topicConfigs = newTopicConfigs(b.config, b.zk, b.logging.Logger("kafka.server.ZkConfigManager"))
 	for _, name := range []string{defaultEntity, strconv.Itoa(int(b.id))} {
 		if err := b.refreshBrokerConfig(name); err != nil {
 			return fmt.Errorf("reading /config/brokers/%s: %w", name, err)
@@ -207,7 +207,7 @@ func (b *Broker) configChanged(kind, name string) {
 		}
 	}
 	if err != nil {
-		b.logging.Logger("kafka.server.DynamicConfigManager").Error(fmt.Sprintf("Could not apply the change of /config/%s/%s: %v", kind, name, err))
+		b.logging.Logger("kafka.server.ZkConfigManager").Error(fmt.Sprintf("Could not apply the change of /config/%s/%s: %v", kind, name, err))
 	}
 }
 

@@ -35,8 +35,8 @@ var refusals = []struct {
 	{"principal.builder.class", []string{defaultPrincipalBuilder}, unsupported("other principal builders")},
 	{"delegation.token.master.key", nil, unsupported("delegation tokens")},
 	{"delegation.token.secret.key", nil, unsupported("delegation tokens")},
-	{"replica.selector.class", []string{"", "org.apache.kafka.common.replica.LeaderSelector", "org.apache.kafka.common.replica.RackAwareReplicaSelector"},
-		"gregor has Kafka's own LeaderSelector and RackAwareReplicaSelector, and does not load Java classes"},
+	{"replica.selector.class", []string{"", "org.apache.kafka.common.replica.RackAwareReplicaSelector"},
+		"gregor has Kafka's own RackAwareReplicaSelector, and does not load Java classes"},
 	{"remote.log.storage.system.enable", []string{"false"}, unsupported("tiered storage")},
 }
 

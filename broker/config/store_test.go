@@ -77,7 +77,7 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	// The same keys with values that ask for nothing.
-	newStore(t, "authorizer.class.name=", "zookeeper.set.acl=False", "replica.selector.class=org.apache.kafka.common.replica.LeaderSelector", "process.roles=",
+	newStore(t, "authorizer.class.name=", "zookeeper.set.acl=False", "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector", "process.roles=",
 		"principal.builder.class="+defaultPrincipalBuilder, "remote.log.storage.system.enable=false", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,X:SASL_SSL")
 }
 
