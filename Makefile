@@ -8,10 +8,11 @@ SCHEDULES   ?= 100000
 MODULES     := . integration
 COUNT       ?= 20
 FAULTS      ?=
+MUTANTS     ?=
 SEED        ?= $(shell date +%s)
 CHAOS_KEEP  ?= $(CURDIR)/data/chaos
 
-.PHONY: build run cluster test unit sim integration bench chaos lint fuzz clean
+.PHONY: build run cluster test unit sim integration bench curves chaos mutants lint fuzz clean
 
 ## build: the static binary bin/gregor
 build:
@@ -46,15 +47,23 @@ chaos: build
 	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -count=1 -v -timeout 24h ./chaos \
 		-chaos.count=$(COUNT) -chaos.faults=$(FAULTS) -chaos.seed=$(SEED) -chaos.keep=$(CHAOS_KEEP)
 
+## mutants: takes rules out of the code, one at a time (or MUTANTS=name,...), and shows which of the judges that its patch names notice; fails when none does. Needs root
+mutants:
+	cd integration && go run ./cmd/mutants -only=$(MUTANTS) $(if $(filter command,$(origin SEED)),-seed=$(SEED)) -keep=$(CHAOS_KEEP)/mutants
+
 ## lint: formatting, go vet, staticcheck, in both modules
 lint:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt: the files above need it"; exit 1; }
 	@for module in $(MODULES); do (cd $$module && echo "vet and staticcheck: $$module" && go vet ./... && $(STATICCHECK) ./...) || exit 1; done
 
 ## bench: costs side by side with Apache Kafka 3.9.2 (prints ratios; no pass or fail). ROW=G2 or ROW=G,R1 runs some rows, LONG=1 all of them;
-## WRITE=docs/performance.md writes the report; BENCHFLAGS: go run ./bench -help
+## WRITE=1 writes the report into docs and README.md; BENCHFLAGS: see go run ./bench -help
 bench:
-	go run ./bench $(if $(ROW),-row $(ROW)) $(if $(LONG),-long) $(if $(WRITE),-write $(WRITE)) $(BENCHFLAGS)
+	go run ./bench $(if $(ROW),-row $(ROW)) $(if $(LONG),-long) $(if $(WRITE),-write docs/performance.md -readme README.md) $(BENCHFLAGS)
+
+## curves: cost against what drives it, both brokers, with slopes
+curves:
+	$(MAKE) bench ROW=K
 
 ## fuzz: every fuzz target for FUZZTIME
 fuzz:

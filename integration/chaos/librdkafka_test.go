@@ -18,6 +18,8 @@ func (r *round) librdkafka(more kafka.ConfigMap) *kafka.ConfigMap {
 		"bootstrap.servers": strings.Join(r.seeds(), ","), "socket.timeout.ms": 4000, "socket.connection.setup.timeout.ms": 1500,
 		"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 500, "topic.metadata.refresh.interval.ms": 5000,
 		"topic.metadata.refresh.fast.interval.ms": 100, "log_level": 0,
+		// A broker that has just started knows of no topic yet.
+		"topic.metadata.propagation.max.ms": int(limit.Milliseconds()),
 	}
 	for key, value := range more {
 		config[key] = value

@@ -91,6 +91,10 @@ func (c *cluster) play(t *testing.T, dir string, seed uint64, p plan) ([]history
 	}
 	r.rest = r.patience
 	began := time.Now()
+	var still standstill
+	watching, stop := context.WithCancel(context.Background())
+	defer stop()
+	go still.watch(watching)
 	trouble := r.run(p)
 	events, err := r.rec.Close()
 	trouble = errors.Join(trouble, err)
@@ -98,6 +102,10 @@ func (c *cluster) play(t *testing.T, dir string, seed uint64, p plan) ([]history
 	if errors.Is(trouble, errVoid) {
 		anomalies, trouble = nil, nil
 		t.Logf("%s seed %d is void: not enough replicas were in sync when the fault came", p.name, seed)
+	}
+	if trouble != nil && still.excuses() {
+		t.Logf("%s seed %d ends in trouble after the machine stood still for %v: %v", p.name, seed, time.Duration(still.Load()), trouble)
+		trouble = c.recover()
 	}
 	if trouble == nil && len(anomalies) == 0 { // otherwise the replicas' files may tell more
 		trouble = r.deleteTopic()
@@ -108,6 +116,11 @@ func (c *cluster) play(t *testing.T, dir string, seed uint64, p plan) ([]history
 		return nil, os.Remove(path)
 	}
 	return anomalies, trouble
+}
+
+// recover waits for the cluster to be well again.
+func (c *cluster) recover() error {
+	return errors.Join(c.heal(), eventually(limit, func() error { return c.converged(context.Background()) }))
 }
 
 func (r *round) run(p plan) error {
