@@ -35,6 +35,11 @@ func TestMatrix(t *testing.T) {
 			}
 		}
 	}
+	for _, h := range highlights {
+		if !seen[h.key] {
+			t.Errorf("the readme shows %q, which nothing measures", h.key)
+		}
+	}
 	replicated, err := choose(matrix(), []string{"R", "G2"}, false)
 	if err != nil || len(replicated) != 6 || replicated[0].name != "G2" || replicated[5].name != "R5" {
 		t.Errorf("R and G2 are %v, %v", replicated, err)
@@ -84,15 +89,18 @@ func (e errTest) Error() string { return string(e) }
 
 // TestPublish writes twice: what stands around the report stays, a row measured again moves to the new run, other rows stay where they are.
 func TestPublish(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "performance.md")
-	if err := os.WriteFile(file, []byte("# Ours\n\n"+reportBegin+"\nold\n"+reportEnd+"\nbehind\n"), 0o600); err != nil {
-		t.Fatal(err)
+	file, readme := filepath.Join(t.TempDir(), "performance.md"), filepath.Join(t.TempDir(), "README.md")
+	for name, text := range map[string]string{file: "# Ours\n\n" + reportBegin + "\nold\n" + reportEnd + "\nbehind\n", readme: "top\n" + readmeBegin + readmeEnd + "\nbelow\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, m := range []*measured{
-		{Conditions: []string{"first"}, Samples: map[string]map[kind][]float64{"G1 rate": {apache: {1}, gregor: {111}}, "G2 rate": {apache: {1}, gregor: {222}}}},
+		{Conditions: []string{"first"}, Samples: map[string]map[kind][]float64{"G1 rate": {apache: {1}, gregor: {111}}, "G2 rate": {apache: {1}, gregor: {222}},
+			"K1 cpu@64": {apache: {1}, gregor: {1}}, "K1 cpu@4096": {apache: {64}, gregor: {1}}}},
 		{Conditions: []string{"second"}, Samples: map[string]map[kind][]float64{"G1 rate": {apache: {1}, gregor: {333}}}},
 	} {
-		if err := publish(file, m); err != nil {
+		if err := publish(file, readme, m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,6 +113,17 @@ func TestPublish(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+	if want := "| Apache Kafka 3.9.2: slope"; !strings.Contains(text, want) || !strings.Contains(text, "| 1.00 | 1 at 64, 64 at 4096 | 0.00 | 1 at 64, 1 at 4096 |") {
+		t.Errorf("no curve in\n%s", text)
+	}
+	for _, name := range []string{ratiosFile, "bench-K1-cpu.svg"} {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(file), "img", name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if raw, err = os.ReadFile(readme); err != nil || !strings.HasPrefix(string(raw), "top\n") || !strings.HasSuffix(string(raw), "below\n") || !strings.Contains(string(raw), "| 1 1/s | 333 1/s | 333x |") {
+		t.Errorf("%v, readme:\n%s", err, raw)
 	}
 	if strings.Contains(text, "old") || strings.Contains(text, "111 1/s") {
 		t.Errorf("report:\n%s", text)

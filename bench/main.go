@@ -2,6 +2,7 @@
 //
 //	go run ./bench                     the short matrix, both brokers in the order A-B-B-A, under 40 minutes
 //	go run ./bench -row G2,R           some rows, or families of rows
+//	go run ./bench -row K              curves: cost against one driver of it
 //	go run ./bench -list               what rows there are
 //	go run ./bench -write docs/performance.md
 //
@@ -13,12 +14,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -36,6 +35,7 @@ type options struct {
 	readAhead  int    // KiB that the disk reads ahead during the run; 0: as it is
 	congestion string // controls, the best first; "": the machine's own
 	write      string // Markdown file to write the report into
+	readme     string // Markdown file to write some of the figures into
 	dir        string // where data goes; default: a temporary folder
 }
 
@@ -61,6 +61,7 @@ func main() {
 	flag.IntVar(&o.fillGB, "fill", 0, "GiB of a file to keep in the page cache and read before each turn")
 	flag.IntVar(&o.readAhead, "readahead", 0, "KiB that the disk under -dir reads ahead during the run (needs root; put back at the end)")
 	flag.StringVar(&o.write, "write", "", "write the report into this Markdown file, and all samples beside it")
+	flag.StringVar(&o.readme, "readme", "", "with -write: write a few of the figures into this Markdown file, between its markers")
 	flag.StringVar(&o.congestion, "congestion", "cubic,reno", "TCP congestion control for the whole run: the first of these that a network namespace of its own may have (needs root); '': the machine's own")
 	flag.StringVar(&o.dir, "dir", "", "folder for data (default: a temporary one)")
 	flag.Parse()
@@ -131,30 +132,11 @@ func bench(ctx context.Context, o options) error {
 	err = l.measureAll(ctx, o, chosen, out)
 	run.Conditions = append(run.Conditions, "load average at the end: "+strings.TrimSpace(readSystem("/proc/loadavg")))
 	run.Samples, run.Failures = out.samples, out.failures
-	fmt.Println("\n" + out.table(chosen))
+	fmt.Println("\n" + out.table(chosen) + "\n" + out.curveTable(chosen, ""))
 	if err != nil || o.write == "" {
 		return err
 	}
-	return publish(o.write, run)
-}
-
-// publish adds a run to the record beside a Markdown file, and writes the report into it.
-func publish(file string, run *measured) error {
-	saved := strings.TrimSuffix(file, filepath.Ext(file)) + ".json"
-	r, err := readRecord(saved)
-	if err != nil {
-		return err
-	}
-	r.add(run)
-	old, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	text, err := replaceReport(string(old), r.report())
-	if err != nil {
-		return err
-	}
-	return errors.Join(r.write(saved), os.WriteFile(file, []byte(text), 0o644))
+	return publish(o.write, o.readme, run)
 }
 
 // setReadAhead sets how far the disk of a folder reads ahead, in KiB, and returns what puts it back.

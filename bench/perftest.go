@@ -83,22 +83,24 @@ func (r *turn) producerPerf(ctx context.Context, t perfTest) (perfResult, error)
 		v, _ := strconv.ParseFloat(totals[len(totals)-1][i], 64) // the expression lets only numbers through
 		return v
 	}
-	const mebibyte = 1 << 20 / 1e6 // the tool's "MB" is 2^20 bytes
 	return perfResult{megabytes: number(2) * mebibyte, p50: number(3), p99: number(5), p999: number(6),
 		cpu: used / (float64(t.records) * float64(t.size) / 1e9)}, nil
 }
 
-// perfTest runs the tool once to warm the broker up, and then as often as samples are wanted: throughput and CPU per GB.
+// perfTest runs the tool once to warm the broker up, and then as often as samples are wanted: throughput, where it has a name, and CPU per GB.
 func (r *turn) perfTest(ctx context.Context, t perfTest, rate, cpu string) error {
 	for n := range 1 + r.o.samples {
 		result, err := r.producerPerf(ctx, t)
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			r.add(rate, result.megabytes)
-			r.add(cpu, result.cpu)
+		if n == 0 {
+			continue
 		}
+		if rate != "" {
+			r.add(rate, result.megabytes)
+		}
+		r.add(cpu, result.cpu)
 	}
 	return nil
 }

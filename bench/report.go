@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -70,36 +69,4 @@ func readSystem(path string) string {
 		return "unknown"
 	}
 	return string(b)
-}
-
-// The generated part of the Markdown file; what stands before and behind it stays.
-const (
-	reportBegin = "<!-- measured: the lines from here on are written by make bench WRITE=docs/performance.md -->"
-	reportEnd   = "<!-- measured: end -->"
-)
-
-// replaceReport puts text between the markers, which it adds at the end when they are missing.
-func replaceReport(old, text string) (string, error) {
-	head, rest, found := strings.Cut(old, reportBegin)
-	tail := "\n"
-	if found {
-		if _, tail, found = strings.Cut(rest, reportEnd); !found {
-			return "", errors.New("the file has the report's beginning but not its end")
-		}
-	}
-	return head + reportBegin + "\n\n" + text + "\n" + reportEnd + tail, nil
-}
-
-// report is what stands between the markers: each run's conditions and its table.
-func (r *record) report() string {
-	var b strings.Builder
-	for _, run := range r.Runs {
-		b.WriteString("- " + strings.Join(run.Conditions, "\n- ") + "\n\n")
-		out := &results{samples: run.Samples, failures: run.Failures}
-		b.WriteString(out.table(matrix()) + "\n")
-	}
-	b.WriteString("Medians (smallest–largest); 1 MB = 10^6 bytes. \"better by\" is the ratio of the medians, \"goal\" the ratio aimed at. The bare programs do " +
-		"nothing that a broker does: `null` receives and answers requests, `loop` also computes checksums and writes each batch with a call of its own, `floor` " +
-		"answers fetches with sendfile.\n")
-	return b.String()
 }

@@ -37,6 +37,11 @@ func partitionRows() []scenario {
 		{name: "M3", title: "10,000 partitions, one broker: stop and start", limit: 10 * time.Minute, measures: restarted(one), run: manyPartitions(1, shortSession, restartMany)},
 		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", limit: 20 * time.Minute,
 			measures: slices.Concat(held("all three", [6]goal{}), restarted([6]goal{})), run: manyPartitions(replicated, replicatedSettings, holdMany, restartMany)},
+		{name: "M4", title: "100,000 topics of one partition", long: true, limit: 30 * time.Minute, measures: []measure{
+			{name: "create", what: "created, all led", unit: "s"},
+			{name: "rss", what: "memory (RSS)", unit: "MB"},
+			{name: "one", what: "metadata of one topic: p50", unit: "ms"},
+		}, run: manyTopics},
 	}
 }
 
@@ -66,16 +71,21 @@ func thousand(ctx context.Context, r *turn) error {
 // perTopic is the number of partitions of each topic where there are many.
 const perTopic = 100
 
-// createMany makes the partitions and waits until all are in sync; it returns the topics and the time that took.
-func createMany(ctx context.Context, c *cluster, partitions int) (topics []string, took time.Duration, err error) {
-	for i := range partitions / perTopic {
-		topics = append(topics, fmt.Sprintf("many-%04d", i))
+// atOnce is how many topics one request creates.
+const atOnce = 1000
+
+// createMany makes topics of so many partitions each and waits until all are in sync; it returns their names and the time that took.
+func createMany(ctx context.Context, c *cluster, count int, each int32) (topics []string, took time.Duration, err error) {
+	for i := range count {
+		topics = append(topics, fmt.Sprintf("many-%06d", i))
 	}
 	begun := time.Now()
-	if err := c.createTopics(ctx, 10*time.Minute, perTopic, topics); err != nil {
-		return nil, 0, err
+	for part := range slices.Chunk(topics, atOnce) {
+		if err := c.createTopics(ctx, 10*time.Minute, each, part); err != nil {
+			return nil, 0, err
+		}
 	}
-	err = c.awaitInSync(ctx, len(topics)*perTopic, topics...)
+	err = c.awaitInSync(ctx, count*int(each), topics...)
 	return topics, time.Since(begun), err
 }
 
@@ -99,7 +109,7 @@ func manyPartitions(brokers int, settings string, steps ...func(context.Context,
 			return err
 		}
 		defer r.c.stop()
-		topics, took, err := createMany(ctx, r.c, r.o.partitions)
+		topics, took, err := createMany(ctx, r.c, r.o.partitions/perTopic, perTopic)
 		if err != nil {
 			return err
 		}
@@ -162,4 +172,28 @@ func restartMany(ctx context.Context, r *turn, m many) error {
 		return err
 	}
 	return again("crash", "crash ready")
+}
+
+// manyTopics makes so many topics that Apache Kafka may run out of memory maps; the table says so then.
+func manyTopics(ctx context.Context, r *turn) (err error) {
+	if r.c, err = r.startCluster(ctx, r.kind, 1, ""); err != nil {
+		return err
+	}
+	defer r.c.stop()
+	topics, took, err := createMany(ctx, r.c, 10*r.o.partitions, 1)
+	if err != nil {
+		return err
+	}
+	r.add("create", took.Seconds())
+	r.add("rss", r.c.brokers[0].rss())
+	var all []time.Duration
+	for i := range 1000 {
+		begun := time.Now()
+		if _, err := r.c.brokers[0].metadata(ctx, topics[i*len(topics)/1000]); err != nil {
+			return err
+		}
+		all = append(all, time.Since(begun))
+	}
+	r.add("one", millis(all, 0.5)[0])
+	return nil
 }

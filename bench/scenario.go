@@ -18,6 +18,7 @@ type scenario struct {
 	ceilings []kind        // bare programs that run it, too
 	measures []measure
 	run      func(context.Context, *turn) error
+	curve    *curve // what it draws, where it is a curve
 }
 
 // home is what a scenario finds when it begins.
@@ -55,9 +56,9 @@ func (g goal) String() string {
 // defaultLimit is the limit of a scenario that names none.
 const defaultLimit = 3 * time.Minute
 
-// matrix lists all scenarios in the order in which a session runs them.
+// matrix lists all scenarios in the order in which a session runs them; the curves run only when they are asked for.
 func matrix() []scenario {
-	return slices.Concat(startRows(), produceRows(), fetchRows(), replicatedRows(), partitionRows())
+	return slices.Concat(startRows(), produceRows(), fetchRows(), readerRows(), latencyRows(), toolRows(), connectionRows(), replicatedRows(), partitionRows(), curves())
 }
 
 // choose finds the scenarios that are asked for, by name ("G2") or family ("G"). Without any, all that the short or the long matrix holds.
@@ -67,7 +68,7 @@ func choose(all []scenario, asked []string, long bool) ([]scenario, error) {
 	for _, s := range all {
 		family := strings.TrimRight(s.name, "0123456789")
 		switch {
-		case len(asked) == 0 && (long || !s.long):
+		case len(asked) == 0 && s.curve == nil && (long || !s.long):
 			chosen = append(chosen, s)
 		case slices.Contains(asked, s.name):
 			used[s.name] = true

@@ -24,50 +24,47 @@ type Paced struct {
 
 // Run returns how long every request took.
 func (p Paced) Run(ctx context.Context) ([]time.Duration, error) {
-	type outcome struct {
-		took []time.Duration
-		err  error
-	}
-	done := make(chan outcome)
-	go func() {
-		// The thread must live on: what was started from it dies with it (Pdeathsig).
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		took, err := p.run(ctx)
-		done <- outcome{took, err}
-	}()
-	o := <-done
-	return o.took, o.err
+	return onThread(func() ([]time.Duration, error) { return p.run(ctx, time.Now().Add(time.Millisecond)) })
 }
 
-func (p Paced) run(ctx context.Context) ([]time.Duration, error) {
+// onThread runs f on a thread of its own with precise timers. The thread must live on: what was started from it dies with it (Pdeathsig).
+func onThread(f func() ([]time.Duration, error)) (took []time.Duration, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		if err = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
+			return
+		}
+		took, err = f()
+		unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // 0: as it was
+	}()
+	<-done
+	return took, err
+}
+
+// due is when a request is to be sent.
+func (p Paced) due(begun time.Time, i int) time.Time {
+	return begun.Add(time.Duration(i) * time.Second / time.Duration(p.Rate))
+}
+
+func (p Paced) run(ctx context.Context, begun time.Time) ([]time.Duration, error) {
 	s, err := openBlocking(ctx, p.Addr)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
-		return nil, err
-	}
-	defer unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // 0: as it was
-	took, begun := make([]time.Duration, 0, p.Count), time.Now().Add(time.Millisecond)
+	took := make([]time.Duration, 0, p.Count)
 	for i := range p.Count {
-		due := begun.Add(time.Duration(i) * time.Second / time.Duration(p.Rate))
-		sleepUntil(due)
+		sleepUntil(p.due(begun, i))
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		if err := s.write(p.Frame); err != nil {
+		if _, err := s.produce(p.Frame); err != nil {
 			return nil, err
 		}
-		body, err := s.read()
-		if err != nil {
-			return nil, err
-		}
-		if code, _ := ProduceAnswer(body); code != 0 {
-			return nil, fmt.Errorf("produce answered error %d", code)
-		}
-		took = append(took, time.Since(due))
+		took = append(took, time.Since(p.due(begun, i)))
 	}
 	return took, nil
 }
@@ -123,6 +120,22 @@ func (s *blocking) write(b []byte) error {
 		b = b[max(n, 0):]
 	}
 	return nil
+}
+
+// produce sends a Produce request and returns the offset that its batch got.
+func (s *blocking) produce(frame []byte) (offset int64, err error) {
+	if err := s.write(frame); err != nil {
+		return 0, err
+	}
+	body, err := s.read()
+	if err != nil {
+		return 0, err
+	}
+	code, offset := ProduceAnswer(body)
+	if code != 0 {
+		return 0, fmt.Errorf("produce answered error %d", code)
+	}
+	return offset, nil
 }
 
 // read returns the next answer behind its correlation id; nothing may follow it.

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gregor/bench/load"
+)
+
+// readerRows are about consumers far behind, and about many of them.
+func readerRows() []scenario {
+	shares := []string{"p99", "p99.9"}
+	return []scenario{
+		{name: "C4", title: "catch-up with 2 GB that are not in the page cache", home: oneBroker, measures: []measure{
+			{name: "rate", what: "throughput, 1 MiB of each of six partitions in an answer", unit: "MB/s", more: true, goal: goal{2.1, 1500}},
+			{name: "cpu", what: "CPU", unit: "CPU-s/GB"},
+		}, run: func(ctx context.Context, r *turn) error { return r.catchUp(ctx, 2e9) }},
+		{name: "C5", title: "a consumer at the end, 500 records/s, while another catches up with what is not in the page cache", home: oneBroker, measures: []measure{
+			{name: "p99", what: "produce to fetch: p99", unit: "ms"},
+			{name: "p99.9", what: "produce to fetch: p99.9", unit: "ms"},
+			{name: "alone p99", what: "without the other: p99", unit: "ms"},
+			{name: "alone p99.9", what: "without the other: p99.9", unit: "ms"},
+			{name: "rate", what: "the other's throughput", unit: "MB/s", more: true},
+		}, run: func(ctx context.Context, r *turn) error { return r.beside(ctx, shares) }},
+		{name: "C6", title: "one producer, 50 MB/s in 120 KiB requests, and consumers at the end", home: oneBroker, limit: 4 * time.Minute, measures: []measure{
+			{name: "1", what: "CPU per GB sent, 1 consumer", unit: "CPU-s/GB"},
+			{name: "10", what: "CPU per GB sent, 10 consumers", unit: "CPU-s/GB"},
+			{name: "50", what: "CPU per GB sent, 50 consumers", unit: "CPU-s/GB"},
+		}, run: func(ctx context.Context, r *turn) error {
+			for _, consumers := range []int{1, 10, 50} {
+				for range r.o.samples {
+					v, err := r.fanOut(ctx, consumers)
+					if err != nil {
+						return err
+					}
+					r.add(fmt.Sprint(consumers), v)
+				}
+			}
+			return nil
+		}},
+		{name: "C7", title: "C4 with 8 GB", home: oneBroker, long: true, limit: 10 * time.Minute, measures: []measure{
+			{name: "rate", what: "throughput", unit: "MB/s", more: true}, {name: "cpu", what: "CPU", unit: "CPU-s/GB"},
+		}, run: func(ctx context.Context, r *turn) error { return r.catchUp(ctx, 8e9) }},
+	}
+}
+
+// forget drops a topic's log files from the page cache.
+func (b *broker) forget(topic string) error {
+	found := false
+	err := filepath.WalkDir(b.logs(), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".log" || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), topic+"-") {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		found = true
+		return errors.Join(f.Sync(), unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED))
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("there are no log files of topic %s", topic)
+	}
+	return err
+}
+
+// cold drops a topic from the page cache and makes a reader of all of it.
+func (r *turn) cold(topic string) (*load.Reader, error) {
+	if err := r.c.brokers[0].forget(topic); err != nil {
+		return nil, err
+	}
+	return &load.Reader{Addr: r.c.brokers[0].addr, Topic: topic, Partitions: stockPartitions, Bytes: 1 << 20, Together: true}, nil
+}
+
+func (r *turn) catchUp(ctx context.Context, bytes int64) error {
+	topic := strings.ToLower(r.name)
+	if err := r.stored(ctx, topic, 120, bytes); err != nil {
+		return err
+	}
+	for range r.o.samples {
+		reader, err := r.cold(topic)
+		if err != nil {
+			return err
+		}
+		before := r.c.cpu()
+		done, err := reader.Read(ctx, 2*bytes)
+		if err != nil {
+			return err
+		}
+		r.add("rate", float64(done.Bytes)/1e6/done.Took.Seconds())
+		r.add("cpu", (r.c.cpu()-before)/(float64(done.Bytes)/1e9))
+	}
+	return nil
+}
+
+// beside measures a consumer at the end, first alone and then while another reads 2 GB again and again that are not in the page cache.
+func (r *turn) beside(ctx context.Context, names []string) error {
+	const old, fresh = "c5-old", "c5-fresh"
+	if err := r.stored(ctx, old, 120, 2e9); err != nil {
+		return err
+	}
+	p, err := r.tailed(ctx, fresh, 500)
+	if err != nil {
+		return err
+	}
+	if _, err := p.EndToEnd(ctx, fresh); err != nil { // to warm up
+		return err
+	}
+	for range r.o.samples {
+		if err := r.c.brokers[0].forget(old); err != nil { // what waits to be written out must not stand in the way of the first figure
+			return err
+		}
+		took, err := p.EndToEnd(ctx, fresh)
+		if err != nil {
+			return err
+		}
+		r.addShares(took, []string{"alone p99", "alone p99.9"}, []float64{0.99, 0.999})
+		reading, stop := context.WithCancel(ctx)
+		type outcome struct {
+			bytes int64
+			took  time.Duration
+			err   error
+		}
+		read := make(chan outcome, 1)
+		go func() {
+			var o outcome
+			for o.err == nil && reading.Err() == nil {
+				var reader *load.Reader
+				if reader, o.err = r.cold(old); o.err != nil {
+					break
+				}
+				done, err := reader.Read(reading, 4e9)
+				o.bytes += done.Bytes
+				o.took += done.Took
+				if reading.Err() == nil {
+					o.err = err
+				}
+			}
+			read <- o
+		}()
+		took, err = p.EndToEnd(ctx, fresh)
+		stop()
+		o := <-read
+		if err = errors.Join(err, o.err); err != nil {
+			return err
+		}
+		r.addShares(took, names, []float64{0.99, 0.999})
+		r.add("rate", float64(o.bytes)/1e6/o.took.Seconds())
+	}
+	return nil
+}
+
+// fanOut is the broker's CPU time for each GB that consumers at the end of a partition got, while 50 MB/s are written to it.
+func (r *turn) fanOut(ctx context.Context, consumers int) (float64, error) {
+	const topic = "c6"
+	if err := r.c.topic(ctx, topic, 1); err != nil {
+		return 0, err
+	}
+	addr, batch := r.c.brokers[0].addr, load.Batch(120, recordSize)
+	rate := 50_000_000 / len(batch)
+	p := load.Paced{Addr: addr, Frame: load.ProduceFrame(topic, 1, batch, 0), Rate: rate, Count: 5 * rate}
+	first, err := load.SendOnce(ctx, addr, p.Frame)
+	if err != nil {
+		return 0, err
+	}
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	sent := make(chan error, 1)
+	before := r.c.cpu()
+	go func() {
+		_, err := p.Run(ctx)
+		sleep(ctx, 300*time.Millisecond) // for the last records to arrive
+		stop()
+		sent <- err
+	}()
+	total, err := load.Together(consumers, func(int) (load.Result, error) {
+		n, err := load.Follow(following, addr, topic, first)
+		return load.Result{Bytes: n}, err
+	})
+	if err = errors.Join(err, <-sent); err != nil {
+		return 0, err
+	}
+	return (r.c.cpu() - before) / (float64(total.Bytes) / 1e9), nil
+}
