@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/s2"
-	"github.com/klauspost/compress/snappy"
 )
 
 // Java's Snappy streams (org.xerial.snappy.SnappyOutputStream): a header of sixteen bytes, then blocks of at most 32 KiB of input,
@@ -75,17 +74,18 @@ func (r *snappyReader) next() error {
 		block, rest = r.src[4:4+n], r.src[4+n:]
 	}
 	r.src = rest
-	size, err := snappy.DecodedLen(block)
-	if err != nil {
-		return err
-	}
+	size, n := binary.Uvarint(block)
 	// Three bytes copy at most 64: a block that says more would only make us take memory.
-	if size > snappyMaxExpansion*len(block) {
+	if n <= 0 || n > 5 || size > uint64(snappyMaxExpansion*len(block)) {
 		return errSnappy
 	}
-	// The strict decoder, because what is stored has to be readable for Java, which does not know the extensions of S2.
-	if r.block, err = snappy.DecodeStrict(r.buf[:cap(r.buf)], block); err != nil {
-		return err
+	r.block = r.buf[:0]
+	if uint64(cap(r.buf)) < size {
+		r.block = make([]byte, size)
+	}
+	r.block = r.block[:size]
+	if !decodeSnappy(r.block, block[n:]) {
+		return errSnappy
 	}
 	if cap(r.block) > cap(r.buf) {
 		r.buf = r.block
