@@ -1,18 +1,18 @@
 package broker
 
 import (
-	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
-	"gregor/storage"
+	"gregor/replication"
 )
 
 // AlterReplicaLogDirs (34), versions 0-2: moves logs between the log directories of this broker (KIP-113).
 //
-// Differences from Apache: a move to another directory is not made yet and answers UNSUPPORTED_VERSION; a directory named for a partition that is not here yet
-// is not remembered for its creation. All refusals are those of Apache, and so is a "move" to where the log is.
+// Differences from Apache: a start that finds a log in two directories, because a move was interrupted between its two renames, keeps the one that has everything,
+// where Apache refuses to start.
 
 func init() { handle(alterReplicaLogDirs) }
 
@@ -40,30 +40,30 @@ func alterReplicaLogDirs(b *Broker, _ *request, r *kmsg.AlterReplicaLogDirsReque
 	return resp, nil
 }
 
-// futureDirSuffix is as long as what Kafka appends to a partition's name while its log is copied: ".<uuid without dashes>-future".
-const futureDirSuffix = 1 + 32 + len("-future")
-
-// moveLog follows ReplicaManager.alterReplicaLogDirs.
+// moveLog moves one partition's log. A replica that this broker is to have, but does not have yet, is REPLICA_NOT_AVAILABLE.
 func (b *Broker) moveLog(tp protocol.TopicPartition, dir string) protocol.ErrorCode {
-	if len(tp.String())+futureDirSuffix > 255 {
-		return protocol.InvalidTopicException
+	code := b.replicas.AlterLogDir(tp, dir)
+	if code == protocol.UnknownTopicOrPartition && b.metadata.HasPartition(tp) {
+		code = protocol.ReplicaNotAvailable
 	}
-	dirs := b.logs.Dirs()
-	i := slices.IndexFunc(dirs, func(d storage.DirInfo) bool { return d.Path == dir })
-	switch {
-	case i < 0:
-		return protocol.LogDirNotFound
-	case dirs[i].Err != nil:
-		return protocol.KafkaStorageError
+	return code
+}
+
+// moveConfig is how logs move between the directories of this broker.
+func (b *Broker) moveConfig() replication.MoveConfig {
+	c := b.config
+	threads := len(c.LogDirs())
+	if c.IsSet("num.replica.alter.log.dirs.threads") {
+		threads = max(c.Int("num.replica.alter.log.dirs.threads"), 1)
 	}
-	partition, code := b.replicas.Partition(tp)
-	switch {
-	case code == protocol.UnknownTopicOrPartition && b.metadata.HasPartition(tp):
-		return protocol.ReplicaNotAvailable
-	case code != protocol.None:
-		return code
-	case partition.Log().Dir() == dir:
-		return protocol.None
+	meter := rateMeter{
+		windows: c.Int("alter.log.dirs.replication.quota.window.num"),
+		window:  time.Duration(c.Int("alter.log.dirs.replication.quota.window.size.seconds")) * time.Second,
 	}
-	return protocol.UnsupportedVersion
+	return replication.MoveConfig{
+		Threads: threads, MaxBytes: c.Int("replica.fetch.max.bytes"),
+		Throttle: func(bytes int, now time.Time) time.Duration {
+			return meter.pause(bytes, c.Long("replica.alter.log.dirs.io.max.bytes.per.second"), now)
+		},
+	}
 }

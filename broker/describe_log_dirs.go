@@ -12,7 +12,7 @@ import (
 
 // DescribeLogDirs (35), versions 0-4: this broker's log directories and the sizes of the logs in them.
 //
-// Differences from Apache: none known; there are no future replicas, because a log cannot be moved between directories yet.
+// Differences from Apache: none known.
 
 func init() { handle(describeLogDirs) }
 
@@ -65,17 +65,21 @@ func (b *Broker) describeLogs(logs []*storage.Log, asked map[protocol.TopicParti
 			topics = append(topics, t)
 		}
 		p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-		p.Partition, p.Size, p.OffsetLag = tp.Partition, l.Size(), b.offsetLag(l)
+		p.Partition, p.Size, p.OffsetLag, p.IsFuture = tp.Partition, l.Size(), b.offsetLag(l), l.IsFuture()
 		t := &topics[len(topics)-1]
 		t.Partitions = append(t.Partitions, p)
 	}
 	return topics
 }
 
-// offsetLag is how far a log is behind the high watermark, -1 when this broker was not told by a controller to keep it.
+// offsetLag is how far a log is behind the high watermark, and a future log behind the log that it is a copy of; -1 when this broker was not told by a controller to keep it.
 func (b *Broker) offsetLag(l *storage.Log) int64 {
-	if _, code := b.replicas.Partition(l.TopicPartition()); code != protocol.None {
+	p, code := b.replicas.Partition(l.TopicPartition())
+	switch {
+	case code != protocol.None:
 		return -1
+	case l.IsFuture():
+		return p.Log().LogEndOffset() - l.LogEndOffset()
 	}
 	return max(l.HighWatermark()-l.LogEndOffset(), 0)
 }

@@ -51,11 +51,11 @@ func (q *replicationQuota) record(tp protocol.TopicPartition, bytes int, now tim
 
 // pause counts what came of a partition and returns how long its replica has to wait until the rate is no longer exceeded, 0 when it is not.
 func (q *replicationQuota) pause(tp protocol.TopicPartition, bytes int, now time.Time) time.Duration {
-	q.record(tp, bytes, now)
-	if !q.exceeded(tp, now) {
+	limit := q.limit()
+	if limit == math.MaxInt64 || !q.throttled(tp) {
 		return 0
 	}
-	return q.meter.untilBelow(q.limit(), now)
+	return q.meter.pause(bytes, limit, now)
 }
 
 func (q *replicationQuota) throttled(tp protocol.TopicPartition) bool {
@@ -120,6 +120,18 @@ func (m *rateMeter) record(bytes int64, now time.Time) {
 		m.mu.samples = append(m.mu.samples, rateSample{start: now})
 	}
 	m.mu.samples[len(m.mu.samples)-1].bytes += bytes
+}
+
+// pause counts bytes, where there is a limit, and returns how long it takes until the rate is no longer above it.
+func (m *rateMeter) pause(bytes int, limit int64, now time.Time) time.Duration {
+	if limit == math.MaxInt64 {
+		return 0
+	}
+	m.record(int64(bytes), now)
+	if m.rate(now) <= float64(limit) {
+		return 0
+	}
+	return m.untilBelow(limit, now)
 }
 
 // rate is in bytes per second.

@@ -188,7 +188,7 @@ func (b *Broker) startReplicas() error {
 				b.groups.Resigned(tp.Partition, epoch)
 			}
 		},
-		Follow: b.followConfig(), RunFetcher: b.fetchOverNetwork().Run,
+		Follow: b.followConfig(), RunFetcher: b.fetchOverNetwork().Run, Move: b.moveConfig(),
 	})
 	b.workers.Go(b.handleDirFailures)
 	b.startISRUpdates()
