@@ -94,7 +94,7 @@ func (b *Broker) controlledShutdown() {
 		case errors.As(err, &refused):
 			log.Info(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown request returned after %dms with error %v", b.id, took, refused))
 		case err != nil:
-			log.Warn(fmt.Sprintf("[KafkaServer id=%d] Error during controlled shutdown, possibly because leader movement took longer than controller.socket.timeout.ms: %v", b.id, err))
+			log.Warn(fmt.Sprintf("[KafkaServer id=%d] Error during controlled shutdown, possibly because leader movement took longer than the configured controller.socket.timeout.ms: %v", b.id, err))
 		default:
 			log.Info(fmt.Sprintf("[KafkaServer id=%d] Controlled shutdown request returned after %dms with %d partitions remaining to move", b.id, took, remaining))
 		}

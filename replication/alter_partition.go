@@ -61,10 +61,10 @@ func (m *Manager) ApplyAlterPartition(proposals []*ISRProposal, resp *kmsg.Alter
 	switch code := protocol.ErrorCode(resp.ErrorCode); code {
 	case protocol.None:
 	case protocol.StaleBrokerEpoch:
-		m.isrLog.Warn(fmt.Sprintf("[BrokerToControllerChannelManager id=%d] Broker had a stale broker epoch, retrying.", m.cfg.BrokerID))
+		m.isrLog.Warn(fmt.Sprintf("Broker had a stale broker epoch (%d), retrying.", m.cfg.BrokerEpoch()))
 		return proposals
 	default:
-		m.isrLog.Warn(fmt.Sprintf("[BrokerToControllerChannelManager id=%d] Controller returned an unexpected top-level error for AlterPartition: %v", m.cfg.BrokerID, code))
+		m.isrLog.Warn(fmt.Sprintf("Controller returned an unexpected top-level error when handling AlterPartition request: %v", code))
 		return proposals
 	}
 	answers := make(map[protocol.TopicPartition]ISRAnswer)

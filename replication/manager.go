@@ -132,5 +132,5 @@ func (m *Manager) DirFailed(dir string) {
 		}
 	}
 	m.fetchers.stopIdle()
-	m.log.Warn("Stopped serving replicas in failed directory "+dir, "partitions", len(lost), "moves ended", len(staying))
+	m.log.Warn("Stopped serving replicas in dir "+dir, "partitions", len(lost), "moves ended", len(staying))
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -162,14 +163,16 @@ func (c *Controller) failDeletion(rs []replica, reason string) error {
 	if len(rs) == 0 {
 		return nil
 	}
+	topics := map[string]bool{}
 	var movable []replica
 	for _, r := range rs {
-		c.cluster.ineligible[r.partition.tp.Topic] = true
+		topics[r.partition.tp.Topic] = true
 		if mayReach(replicaFrom, r.partition.replicas[r.broker], deletionIneligible) {
 			movable = append(movable, r)
 		}
 	}
-	c.info("Halted deletion of topics of %d replicas due to %s", len(rs), reason)
+	maps.Copy(c.cluster.ineligible, topics)
+	c.info("Halted deletion of topics %s due to %s", strings.Join(slices.Sorted(maps.Keys(topics)), ","), reason)
 	if err := c.moveReplicas(movable, deletionIneligible); err != nil {
 		return err
 	}
