@@ -314,7 +314,7 @@ func (b *Broker) follow() error {
 func (b *Broker) refreshFeatures() {
 	v, err := b.zk.FeatureVersion()
 	if err != nil {
-		b.logging.Logger("kafka.server.FinalizedFeatureCache").Warn("Cannot read /feature: " + err.Error())
+		b.logging.Logger("kafka.server.FinalizedFeatureChangeListener").Warn("Cannot read /feature: " + err.Error())
 		return
 	}
 	b.featureEpoch.Store(v)
