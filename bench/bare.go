@@ -68,6 +68,11 @@ func serveBare(spec string) error {
 	if err != nil {
 		return err
 	}
+	return b.accept(ln)
+}
+
+// accept serves connections until the listener closes.
+func (b *bareBroker) accept(ln net.Listener) error {
 	for {
 		c, err := ln.Accept()
 		if err != nil {
@@ -230,7 +235,7 @@ func (b *bareBroker) metadata(r *kmsg.MetadataRequest, resp *kmsg.MetadataRespon
 	}
 	member := kmsg.NewMetadataResponseBroker()
 	member.Host, member.Port = host, int32(number)
-	resp.Brokers = append(resp.Brokers, member)
+	resp.Brokers, resp.ControllerID = append(resp.Brokers, member), member.NodeID
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	for _, asked := range r.Topics {

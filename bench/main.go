@@ -20,6 +20,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // options are the command line.
@@ -56,15 +57,21 @@ func main() {
 	flag.BoolVar(&o.long, "long", false, "the rows of the long matrix, too")
 	flag.IntVar(&o.partitions, "partitions", 10_000, "partitions of the rows about many partitions, in hundreds")
 	flag.IntVar(&o.rounds, "rounds", 1, "rounds of A-B-B-A")
-	flag.IntVar(&o.samples, "samples", 3, "samples of a figure in each turn of a broker")
+	flag.IntVar(&o.samples, "samples", 0, "samples of a figure in each turn of a broker (default: 2, with -long 3)")
 	flag.IntVar(&o.megabyte, "mb", 600, "megabytes of record data that a sample of fixed size moves")
-	flag.IntVar(&o.fillGB, "fill", 0, "GiB of a file to keep in the page cache and read before each turn")
+	flag.IntVar(&o.fillGB, "fill", 4, "GiB of a file to keep in the page cache and read before each turn")
 	flag.IntVar(&o.readAhead, "readahead", 0, "KiB that the disk under -dir reads ahead during the run (needs root; put back at the end)")
 	flag.StringVar(&o.write, "write", "", "write the report into this Markdown file, and all samples beside it")
 	flag.StringVar(&o.readme, "readme", "", "with -write: write a few of the figures into this Markdown file, between its markers")
 	flag.StringVar(&o.congestion, "congestion", "cubic,reno", "TCP congestion control for the whole run: the first of these that a network namespace of its own may have (needs root); '': the machine's own")
 	flag.StringVar(&o.dir, "dir", "", "folder for data (default: a temporary one)")
 	flag.Parse()
+	if o.samples == 0 {
+		o.samples = 2
+		if o.long {
+			o.samples = 3
+		}
+	}
 	if *list {
 		listRows()
 		return
@@ -129,8 +136,9 @@ func bench(ctx context.Context, o options) error {
 	run := &measured{Conditions: conditions(l, o)}
 	fmt.Println("- " + strings.Join(run.Conditions, "\n- "))
 	out := newResults()
+	begun := time.Now()
 	err = l.measureAll(ctx, o, chosen, out)
-	run.Conditions = append(run.Conditions, "load average at the end: "+strings.TrimSpace(readSystem("/proc/loadavg")))
+	run.Conditions = append(run.Conditions, fmt.Sprintf("the run took %s; load average at the end: %s", time.Since(begun).Round(time.Second), strings.TrimSpace(readSystem("/proc/loadavg"))))
 	run.Samples, run.Failures = out.samples, out.failures
 	fmt.Println("\n" + out.table(chosen) + "\n" + out.curveTable(chosen, ""))
 	if err != nil || o.write == "" {

@@ -100,7 +100,7 @@ func (r *record) report() string {
 	}
 	b.WriteString("Medians (smallest–largest); 1 MB = 10^6 bytes, 1 GB = 10^9 bytes. \"better by\" is the ratio of the medians, \"goal\" the ratio aimed at. The bare programs " +
 		"do nothing that a broker does: `null` receives and answers requests, `loop` also computes each batch's checksum and writes it with a system call of its own, " +
-		"`floor` answers fetches with sendfile. All samples are in [performance.json](performance.json).\n")
+		"`floor` answers fetches with sendfile, and for new partitions writes ZooKeeper's nodes and the files. All samples are in [performance.json](performance.json).\n")
 	return b.String()
 }
 

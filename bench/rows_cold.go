@@ -23,7 +23,7 @@ func readerRows() []scenario {
 			{name: "rate", what: "throughput, 1 MiB of each of six partitions in an answer", unit: "MB/s", more: true, goal: goal{2.1, 1500}},
 			{name: "cpu", what: "CPU", unit: "CPU-s/GB"},
 		}, run: func(ctx context.Context, r *turn) error { return r.catchUp(ctx, 2e9) }},
-		{name: "C5", title: "a consumer at the end, 500 records/s, while another catches up with what is not in the page cache", home: oneBroker, measures: []measure{
+		{name: "C5", title: "a consumer at the end, 500 records/s, while another catches up with what is not in the page cache", home: oneBroker, long: true, limit: 5 * time.Minute, measures: []measure{
 			{name: "p99", what: "produce to fetch: p99", unit: "ms"},
 			{name: "p99.9", what: "produce to fetch: p99.9", unit: "ms"},
 			{name: "alone p99", what: "without the other: p99", unit: "ms"},
@@ -167,7 +167,7 @@ func (r *turn) fanOut(ctx context.Context, consumers int) (float64, error) {
 	}
 	addr, batch := r.c.brokers[0].addr, load.Batch(120, recordSize)
 	rate := 50_000_000 / len(batch)
-	p := load.Paced{Addr: addr, Frame: load.ProduceFrame(topic, 1, batch, 0), Rate: rate, Count: 5 * rate}
+	p := load.Paced{Addr: addr, Frame: load.ProduceFrame(topic, 1, batch, 0), Rate: rate, Count: 3 * rate}
 	first, err := load.SendOnce(ctx, addr, p.Frame)
 	if err != nil {
 		return 0, err

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// partitionRows are about the number of partitions. Each starts brokers of its own.
+// partitionRows are about the number of partitions.
 func partitionRows() []scenario {
 	held := func(brokers string, goals [6]goal) []measure {
 		return []measure{
@@ -33,10 +33,10 @@ func partitionRows() []scenario {
 			{name: "first", what: "15 KiB requests, 4 connections, 5 in flight each: first 20 s", unit: "1/s", more: true, goal: goal{57, 30000}},
 			{name: "steady", what: "the same, steady", unit: "1/s", more: true, goal: goal{4.6, 30000}},
 		}, run: thousand},
-		{name: "M2", title: "10,000 partitions, one broker", limit: 8 * time.Minute, measures: held("the broker", one), run: manyPartitions(1, "", holdMany)},
-		{name: "M3", title: "10,000 partitions, one broker: stop and start", limit: 10 * time.Minute, measures: restarted(one), run: manyPartitions(1, shortSession, restartMany)},
-		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", limit: 20 * time.Minute,
-			measures: slices.Concat(held("all three", [6]goal{}), restarted([6]goal{})), run: manyPartitions(replicated, replicatedSettings, holdMany, restartMany)},
+		{name: "M2", title: "10,000 partitions, one broker", home: briefBroker, limit: 8 * time.Minute, measures: held("the broker", one), run: manyPartitions(holdMany)},
+		{name: "M3", title: "10,000 partitions, one broker: stop and start", home: briefBroker, limit: 10 * time.Minute, measures: restarted(one), run: manyPartitions(restartMany)},
+		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", home: threeBrokers, long: true, limit: 20 * time.Minute,
+			measures: slices.Concat(held("all three", [6]goal{}), restarted([6]goal{})), run: manyPartitions(holdMany, restartMany)},
 		{name: "M4", title: "100,000 topics of one partition", long: true, limit: 30 * time.Minute, measures: []measure{
 			{name: "create", what: "created, all led", unit: "s"},
 			{name: "rss", what: "memory (RSS)", unit: "MB"},
@@ -102,13 +102,9 @@ func (c *cluster) idle(ctx context.Context) (float64, error) {
 	return (c.cpu() - before) / idleWindow.Seconds() * 100, err
 }
 
-// manyPartitions makes the partitions and takes the steps with them.
-func manyPartitions(brokers int, settings string, steps ...func(context.Context, *turn, many) error) func(context.Context, *turn) error {
-	return func(ctx context.Context, r *turn) (err error) {
-		if r.c, err = r.startCluster(ctx, r.kind, brokers, settings); err != nil {
-			return err
-		}
-		defer r.c.stop()
+// manyPartitions makes the partitions, unless an earlier scenario has, and takes the steps with them.
+func manyPartitions(steps ...func(context.Context, *turn, many) error) func(context.Context, *turn) error {
+	return func(ctx context.Context, r *turn) error {
 		topics, took, err := createMany(ctx, r.c, r.o.partitions/perTopic, perTopic)
 		if err != nil {
 			return err
@@ -131,6 +127,13 @@ type many struct {
 // holdMany measures what partitions cost that are there.
 func holdMany(ctx context.Context, r *turn, m many) error {
 	r.add("create", m.took.Seconds())
+	if r.kind == gregor && len(r.c.brokers) == 1 {
+		least, err := r.floorCreate(ctx, m.topics, perTopic)
+		if err != nil {
+			return err
+		}
+		r.addAs(floor, "create", least)
+	}
 	idle, err := r.c.idle(ctx)
 	if err != nil {
 		return err

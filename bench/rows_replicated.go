@@ -108,9 +108,9 @@ func replicatedLarge(ctx context.Context, r *turn) error {
 }
 
 // pacedWindow is how long a fixed rate is held.
-const pacedWindow = 8 * time.Second
+const pacedWindow = 5 * time.Second
 
-// paced sends single records of 100 B to one partition at a fixed rate: twice to warm up, and then as often as samples are wanted. The names are
+// paced sends single records of 100 B to one partition at a fixed rate: once to warm up, and then as often as samples are wanted. The names are
 // those of shares of the latencies.
 func (r *turn) paced(ctx context.Context, topic string, acks int16, rate int, names []string, shares []float64) error {
 	if err := r.c.topic(ctx, topic, 1); err != nil {
@@ -121,17 +121,13 @@ func (r *turn) paced(ctx context.Context, topic string, acks int16, rate int, na
 		return err
 	}
 	p := load.Paced{Addr: leader.addr, Frame: load.ProduceFrame(topic, acks, load.Batch(1, 100), 0), Rate: rate, Count: int(pacedWindow.Seconds()) * rate}
-	const warm = 2
-	for n := range warm + r.o.samples {
+	for n := range 1 + r.o.samples {
 		took, err := p.Run(ctx)
 		if err != nil {
 			return err
 		}
-		if n < warm {
-			continue
-		}
-		for i, v := range millis(took, shares...) {
-			r.add(names[i], v)
+		if n > 0 {
+			r.addShares(took, names, shares)
 		}
 	}
 	return nil

@@ -26,24 +26,21 @@ func startRows() []scenario {
 			{name: "idle", what: "5 s after the start", unit: "MB", goal: goal{22, 16}},
 			{name: "loaded", what: "after 4 GB in 120 KiB requests over 4 connections", unit: "MB", goal: goal{21, 48}},
 		}, run: memory},
-		{name: "S3", title: "start with data on disk in 6 partitions", measures: []measure{
+		{name: "S3", title: "stop and start with data on disk in 6 partitions", limit: 5 * time.Minute, measures: []measure{
+			{name: "stop", what: "SIGTERM right behind 4 GB, to the end of the process", unit: "s"},
 			{name: "clean", what: "after SIGTERM with 4 GB: exec to the first ApiVersions answer", unit: "s"},
 			{name: "crash", what: "after kill -9 right behind 4 GB: the same", unit: "s", goal: goal{40, 0.1}},
-		}, run: func(ctx context.Context, r *turn) error { return r.restarts(ctx, 4e9, "", "clean", "crash") }},
-		{name: "S4", title: "stop with data on disk in 6 partitions", limit: 5 * time.Minute, measures: []measure{
-			{name: "stop", what: "SIGTERM right behind 4 GB, to the end of the process", unit: "s"},
-		}, run: func(ctx context.Context, r *turn) error { return r.restarts(ctx, 4e9, "stop", "", "") }},
-		{name: "S5", title: "30 GB on disk", long: true, limit: 15 * time.Minute, measures: []measure{
+		}, run: func(ctx context.Context, r *turn) error { return r.restarts(ctx, 4e9) }},
+		{name: "S4", title: "stop and start with 30 GB on disk in 6 partitions", long: true, limit: 15 * time.Minute, measures: []measure{
 			{name: "stop", what: "SIGTERM to the end of the process", unit: "s"},
 			{name: "clean", what: "start after that", unit: "s"},
 			{name: "crash", what: "start after kill -9 right behind 30 GB more", unit: "s"},
-		}, run: func(ctx context.Context, r *turn) error { return r.restarts(ctx, 30e9, "stop", "clean", "crash") }},
+		}, run: func(ctx context.Context, r *turn) error { return r.restarts(ctx, 30e9) }},
 	}
 }
 
-// restarts writes so many bytes, stops the broker in good order and starts it, writes as many again, kills it and starts it. It leaves out what has no
-// name at the end.
-func (r *turn) restarts(ctx context.Context, bytes int64, stop, clean, crash string) (err error) {
+// restarts writes so many bytes, stops the broker in good order and starts it, writes as many again, kills it and starts it.
+func (r *turn) restarts(ctx context.Context, bytes int64) (err error) {
 	if r.c, err = r.startCluster(ctx, r.kind, 1, shortSession); err != nil {
 		return err
 	}
@@ -56,17 +53,12 @@ func (r *turn) restarts(ctx context.Context, bytes int64, stop, clean, crash str
 	if !b.end(5 * time.Minute) {
 		return errors.New("the broker did not stop within five minutes")
 	}
-	if stop != "" {
-		r.add(stop, time.Since(begun).Seconds())
-	}
-	if clean == "" {
-		return nil
-	}
+	r.add("stop", time.Since(begun).Seconds())
 	took, err := r.lab.run(ctx, b)
 	if err != nil {
 		return err
 	}
-	r.add(clean, took.Seconds())
+	r.add("clean", took.Seconds())
 	if err := r.c.fillUp(ctx, "more", 6, bytes); err != nil {
 		return err
 	}
@@ -77,7 +69,7 @@ func (r *turn) restarts(ctx context.Context, bytes int64, stop, clean, crash str
 	if took, err = r.lab.run(ctx, b); err != nil {
 		return err
 	}
-	r.add(crash, took.Seconds())
+	r.add("crash", took.Seconds())
 	return nil
 }
 

@@ -25,8 +25,9 @@ type scenario struct {
 type home int
 
 const (
-	alone     home = iota // nothing: it starts its own
-	oneBroker             // a broker, which the scenarios in a row share: warm
+	alone       home = iota // nothing: it starts its own
+	oneBroker               // a broker, which the scenarios in a row share: warm
+	briefBroker             // the same, whose id ZooKeeper gives free soon after it was killed
 	threeBrokers
 )
 
@@ -117,7 +118,7 @@ func key(scenario, measure string) string { return scenario + " " + measure }
 const settledWithin = 0.07
 
 // settleTurns is how often a load is tried at most until it has settled.
-const settleTurns = 8
+const settleTurns = 6
 
 // sample calls f until its first figure gets no better, throws those figures away, and then as often as samples are wanted. The figures have names, in order.
 func (r *turn) sample(ctx context.Context, names []string, f func(context.Context) ([]float64, error)) error {

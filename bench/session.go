@@ -91,8 +91,11 @@ func (s scenario) patience() time.Duration {
 
 // startHome starts what the scenarios of a home share.
 func (l *lab) startHome(ctx context.Context, k kind, h home) (*cluster, error) {
-	if h == threeBrokers {
+	switch h {
+	case threeBrokers:
 		return l.startCluster(ctx, k, replicated, replicatedSettings)
+	case briefBroker:
+		return l.startCluster(ctx, k, 1, shortSession)
 	}
 	return l.startCluster(ctx, k, 1, "")
 }

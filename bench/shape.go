@@ -27,7 +27,7 @@ type shape struct {
 }
 
 // rateWindow is how long a rate is measured.
-const rateWindow = 3 * time.Second
+const rateWindow = 2 * time.Second
 
 // load makes the topic and prepares the requests. A connection sends to the partitions that one broker leads: connection i to those of the leader of
 // partition i, beginning with it, or only to that one.
