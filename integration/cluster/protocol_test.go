@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func TestProtocol(t *testing.T) {
 	if znode, _ := c.Tree.Get("/brokers/topics/protocol"); strings.Contains(znode, "topic_id") {
 		t.Errorf("a topic of 2.0 with an id: %s", znode)
 	}
+	registeredIn(t, c, 4)
 	tr := startTraffic(t, c, "protocol", 3)
 	for _, controller := range []int32{1, 2} {
 		c.MoveController(controller)
@@ -44,12 +46,13 @@ func TestProtocol(t *testing.T) {
 		c.MoveController(controller)
 		createsAndDeletes(t, c, tr)
 	}
+	registeredIn(t, c, 5)
 	if znode, _ := c.Tree.Get("/brokers/topics/protocol"); !strings.Contains(znode, "topic_id") {
 		t.Errorf("a topic of 3.9 without an id: %s", znode)
 	}
 	tr.finish()
 	compare(t, c)
-	c.VerifyReplicas("protocol")
+	c.VerifyReplicas(".*")
 }
 
 // controlledBy wants the controller's log to say that it reached every broker on its control listener.
@@ -58,6 +61,17 @@ func controlledBy(t *testing.T, c *harness.Cluster, controller int32, control ma
 	for id, addr := range control {
 		if log := c.Broker(controller).Log(); !strings.Contains(log, "connected to "+addr+" (id: ") {
 			t.Errorf("controller %d did not reach broker %d at %s", controller, id, addr)
+		}
+	}
+}
+
+// registeredIn wants every broker to have registered in that version of the JSON: 5 has a set of features, which brokers older than 2.7 do not know.
+func registeredIn(t *testing.T, c *harness.Cluster, version int) {
+	t.Helper()
+	for _, b := range c.Brokers {
+		znode, _ := c.Tree.Get(fmt.Sprintf("/brokers/ids/%d", b.ID()))
+		if !strings.Contains(znode, fmt.Sprintf(`"version":%d,`, version)) || strings.Contains(znode, "features") != (version >= 5) {
+			t.Errorf("not in version %d: %s", version, znode)
 		}
 	}
 }

@@ -14,177 +14,108 @@ import (
 	"gregor/integration/harness"
 )
 
-// traffic is idempotent producers with acks=all, and a group of two members that commits what it read, while others do things to the cluster. Every record of
-// a partition holds its number; each is sent when the one before it is acknowledged or is on its way, so the log's order is the numbers' order.
+// traffic is, of each client stack, an idempotent producer with acks=all for every partition of a topic, and a group of two members that commits what it read,
+// while others do things to the cluster. One ledger has it all.
 type traffic struct {
+	*ledger
 	t       *testing.T
 	cluster *harness.Cluster
 	topic   string
 	stop    context.CancelFunc
 	running sync.WaitGroup
-
-	mu    sync.Mutex
-	acked map[int32]map[string]int64 // partition → value → offset
-	read  map[int32]map[string]bool  // partition → values that the group has seen
-	errs  []error                    // of sends: with all the retries in the world there are none
-	gap   time.Duration              // longest time between two acks of one partition
+	alone   int // calls of appendAlone
 }
 
-// startTraffic writes to every partition of a topic, some hundred records a second each.
+// startTraffic begins to write and to read, some sixty records a second, partition and stack.
 func startTraffic(t *testing.T, c *harness.Cluster, topic string, partitions int32) *traffic {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	tr := &traffic{t: t, cluster: c, topic: topic, stop: cancel, acked: map[int32]map[string]int64{}, read: map[int32]map[string]bool{}}
+	tr := &traffic{ledger: newLedger(), t: t, cluster: c, topic: topic, stop: cancel}
 	t.Cleanup(func() {
 		cancel()
 		tr.running.Wait()
 	})
-	for p := range partitions {
-		tr.acked[p], tr.read[p] = map[string]int64{}, map[string]bool{}
-		client := c.Client(kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()),
-			kgo.RecordRetries(1<<30), kgo.RecordDeliveryTimeout(2*time.Minute), kgo.ProduceRequestTimeout(5*time.Second))
-		tr.running.Go(func() { tr.produce(ctx, client, p) })
+	run := func(what string, do func() error) {
+		tr.running.Go(func() {
+			if err := do(); err != nil {
+				tr.fail(fmt.Errorf("%s: %w", what, err))
+			}
+		})
 	}
-	for range 2 {
-		client := c.Client(kgo.ConsumerGroup(topic+"-group"), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-			kgo.FetchMaxWait(200*time.Millisecond), kgo.SessionTimeout(10*time.Second), kgo.AutoCommitInterval(500*time.Millisecond))
-		tr.running.Go(func() { tr.consume(ctx, client) })
+	for _, s := range stacks {
+		for p := range partitions {
+			series := series{s.name, p}
+			tr.begin(series)
+			run(series.String(), func() error { return s.write(ctx, tr, series) })
+		}
+		group := tr.group(s)
+		tr.commitStart(group, partitions)
+		for range 2 {
+			run("a member of "+group, func() error { return s.join(ctx, tr, group) })
+		}
 	}
 	return tr
 }
 
-func (tr *traffic) produce(ctx context.Context, client *kgo.Client, p int32) {
-	last := time.Now()
-	for i := 0; ctx.Err() == nil; i++ {
-		value := fmt.Sprintf("%d-%d", p, i)
-		client.Produce(context.Background(), &kgo.Record{Topic: tr.topic, Partition: p, Value: []byte(value)}, func(r *kgo.Record, err error) {
-			tr.mu.Lock()
-			defer tr.mu.Unlock()
-			if err != nil {
-				tr.errs = append(tr.errs, fmt.Errorf("%s: %w", value, err))
-				return
-			}
-			tr.acked[p][value] = r.Offset
-			tr.gap = max(tr.gap, time.Since(last))
-			last = time.Now()
-		})
-		if client.BufferedProduceRecords() > 500 {
-			if err := client.Flush(ctx); err != nil && ctx.Err() == nil {
-				tr.fail(err)
-			}
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
-	end, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	if err := client.Flush(end); err != nil {
-		tr.fail(err)
-	}
-}
+func (tr *traffic) group(s stack) string { return tr.topic + "-" + s.name }
 
-func (tr *traffic) fail(err error) {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	tr.errs = append(tr.errs, err)
-}
-
-func (tr *traffic) consume(ctx context.Context, client *kgo.Client) {
-	for ctx.Err() == nil {
-		fetches := client.PollFetches(ctx)
-		tr.mu.Lock()
-		fetches.EachRecord(func(r *kgo.Record) { tr.read[r.Partition][string(r.Value)] = true })
-		tr.mu.Unlock()
-	}
-	client.LeaveGroup()
-}
-
-// ackedMore waits until every partition has acknowledged some more records: the cluster serves again.
-func (tr *traffic) ackedMore() {
+// commitStart commits the start of every partition for a group, so that from now on no member of it may be told that there is nothing committed.
+func (tr *traffic) commitStart(group string, partitions int32) {
 	tr.t.Helper()
-	before := tr.counts()
-	harness.Eventually(tr.t, 90*time.Second, func() error {
-		now := tr.counts()
-		for p, n := range before {
-			if now[p] < n+20 {
-				return fmt.Errorf("%s-%d: %d records acknowledged, %d of them new", tr.topic, p, now[p], now[p]-n)
+	offsets := kadm.Offsets{}
+	for p := range partitions {
+		offsets.Add(kadm.Offset{Topic: tr.topic, Partition: p, At: 0, LeaderEpoch: -1})
+	}
+	adm, ctx := admin(tr.t, tr.cluster)
+	harness.Eventually(tr.t, time.Minute, func() error {
+		answers, err := adm.CommitOffsets(ctx, group, offsets)
+		return errors.Join(err, answers.Error())
+	})
+}
+
+// ackedMore waits until every series has some more records acknowledged: the cluster serves.
+func (tr *traffic) ackedMore() {
+	before := tr.progress()
+	tr.cluster.Eventually(90*time.Second, func() error {
+		now := tr.progress()
+		for s, n := range before {
+			if now[s] < n+20 {
+				return fmt.Errorf("%s, %v: %d records acknowledged, %d of them new", tr.topic, s, now[s], now[s]-n)
 			}
 		}
 		return nil
 	})
 }
 
-func (tr *traffic) counts() map[int32]int {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	out := map[int32]int{}
-	for p, values := range tr.acked {
-		out[p] = len(values)
+// appendAlone has a leader append, and acknowledge for itself only, records for half a second. Its followers are paused: they get the first of them at most, in the
+// answer to the fetch that each has sent.
+func (tr *traffic) appendAlone(t *testing.T, leader *harness.Broker, partition int32) {
+	t.Helper()
+	client := leader.Client(kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite(), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	defer client.Close()
+	tr.alone++
+	r := record{series: series{fmt.Sprintf("leader %d alone, %d", leader.ID(), tr.alone), partition}}
+	for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); r.number++ {
+		harness.Produce(t, client, &kgo.Record{Topic: tr.topic, Partition: partition, Value: r.value()})
 	}
-	return out
 }
 
-// finish ends the traffic and wants every acknowledged record where it was acknowledged, once, in order, and seen by the group.
+// finish ends the traffic and wants every acknowledged record where it was acknowledged, once, in order, and seen by the groups.
 func (tr *traffic) finish() {
-	t := tr.t
-	t.Helper()
-	tr.groupCatchesUp()
+	tr.t.Helper()
+	tr.groupsCatchUp()
 	tr.stop()
 	tr.running.Wait()
-	for _, err := range tr.errs {
-		t.Errorf("sending: %v", err)
-	}
-	total := 0
-	for p, records := range tr.cluster.Running()[0].ReadAll(tr.topic) {
-		at := map[string]int64{}
-		for i, r := range records {
-			if want := fmt.Sprintf("%d-%d", p, i); string(r.Value) != want {
-				t.Errorf("%s-%d: offset %d holds %q, not %q", tr.topic, p, r.Offset, r.Value, want)
-				break
-			}
-			at[string(r.Value)] = r.Offset
-		}
-		lost := 0
-		for value, offset := range tr.acked[p] {
-			if got, ok := at[value]; !ok || got != offset {
-				lost++
-			}
-		}
-		if lost > 0 {
-			t.Errorf("%s-%d: %d of %d acknowledged records are not where they were acknowledged", tr.topic, p, lost, len(tr.acked[p]))
-		}
-		total += len(tr.acked[p])
-	}
-	if total == 0 {
-		t.Error("nothing was acknowledged")
-	}
-	t.Logf("%d records acknowledged; the longest time without an ack was %v", total, tr.gap.Round(time.Millisecond))
+	tr.check(tr.t, tr.cluster.Running()[0].ReadAll(tr.topic))
 }
 
-// groupCatchesUp waits until the group has seen everything that is acknowledged at the call.
-func (tr *traffic) groupCatchesUp() {
-	tr.t.Helper()
-	want := map[int32][]string{}
-	tr.mu.Lock()
-	for p, values := range tr.acked {
-		for value := range values {
-			want[p] = append(want[p], value)
-		}
-	}
-	tr.mu.Unlock()
-	harness.Eventually(tr.t, 2*time.Minute, func() error {
-		tr.mu.Lock()
-		defer tr.mu.Unlock()
-		for p, values := range want {
-			missing := 0
-			for _, value := range values {
-				if !tr.read[p][value] {
-					missing++
-				}
-			}
-			if missing > 0 {
-				return fmt.Errorf("%s-%d: the group has not seen %d of %d records", tr.topic, p, missing, len(values))
+// groupsCatchUp waits until each group has seen everything that is acknowledged at the call.
+func (tr *traffic) groupsCatchUp() {
+	promises := tr.promises()
+	tr.cluster.Eventually(2*time.Minute, func() error {
+		for _, s := range stacks {
+			if missing := tr.unseen(tr.group(s), promises); missing > 0 {
+				return fmt.Errorf("group %s has not seen %d of %d records", tr.group(s), missing, len(promises))
 			}
 		}
 		return nil

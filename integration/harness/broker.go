@@ -111,7 +111,8 @@ func StartBroker(t testing.TB, kind Kind, connect string, settings ...string) *B
 // Started is the line that a broker prints once, when every listener accepts.
 var Started = regexp.MustCompile(`\[KafkaServer id=\d+\] started \(kafka\.server\.KafkaServer\)`)
 
-// Start starts the process and returns when it has printed that it is up; the test fails if it does not within a minute.
+// Start starts the process and returns when it has printed that it is up; the test fails if it does not within two minutes, which a busy machine may need for
+// Apache Kafka.
 func (b *Broker) Start() {
 	b.t.Helper()
 	b.Launch()
@@ -120,7 +121,7 @@ func (b *Broker) Start() {
 
 func (b *Broker) awaitStarted() {
 	b.t.Helper()
-	if err := b.WaitLog(Started, time.Minute); err != nil {
+	if err := b.WaitLog(Started, 2*time.Minute); err != nil {
 		b.t.Fatalf("%s did not start: %v\n%s", b.Kind, err, tail(b.Log(), 60))
 	}
 }

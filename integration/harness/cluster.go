@@ -181,28 +181,31 @@ func (b *Broker) Pause() { b.Signal(syscall.SIGSTOP) }
 // Resume ends a Pause.
 func (b *Broker) Resume() { b.Signal(syscall.SIGCONT) }
 
+// PauseAllBut pauses every running broker but one, until the returned function is called, which may be called again.
+func (c *Cluster) PauseAllBut(id int32) (resume func()) {
+	c.t.Helper()
+	var paused []*Broker
+	for _, b := range c.Running() {
+		if b.ID() != id {
+			b.Pause()
+			paused = append(paused, b)
+		}
+	}
+	return sync.OnceFunc(func() {
+		for _, b := range paused {
+			b.Resume()
+		}
+	})
+}
+
 // MoveController makes a broker the controller: the others are paused for the moment in which /controller is free.
 func (c *Cluster) MoveController(to int32) {
 	c.t.Helper()
 	if c.Controller() == to {
 		return
 	}
-	var resume sync.Once
-	var paused []*Broker
-	wake := func() {
-		resume.Do(func() {
-			for _, b := range paused {
-				b.Resume()
-			}
-		})
-	}
+	wake := c.PauseAllBut(to)
 	defer wake()
-	for _, b := range c.Running() {
-		if b.ID() != to {
-			b.Pause()
-			paused = append(paused, b)
-		}
-	}
 	c.Tree.Delete("/controller")
 	Eventually(c.t, 30*time.Second, func() error {
 		if id := c.Controller(); id != to {

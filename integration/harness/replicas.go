@@ -116,10 +116,13 @@ func (b *Broker) PartitionDir(topic string, partition int32) string {
 	return ""
 }
 
-// CompareReplicas waits until every replica of these topics is in sync, and compares the replicas' files up to the high watermark. It returns how many
-// batches it compared: none is no comparison.
+// CompareReplicas waits until every replica of these topics, or of all topics, __consumer_offsets with them, is in sync, and compares the replicas' files up to
+// the high watermark. It returns how many batches it compared: none is no comparison.
 func (c *Cluster) CompareReplicas(topics ...string) int {
 	c.t.Helper()
+	if len(topics) == 0 {
+		topics = c.Tree.Children("/brokers/topics") // asked for all topics, kadm leaves out the internal ones
+	}
 	c.AwaitFullISR(topics...)
 	client := c.Client()
 	defer client.Close()

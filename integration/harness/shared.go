@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -104,11 +105,24 @@ func RunTool(t testing.TB, version, stdin, tool string, args ...string) stock.Re
 // Tool runs a stock tool of Kafka 3.9.2 that must succeed, and returns its standard output.
 func Tool(t testing.TB, stdin, tool string, args ...string) string {
 	t.Helper()
-	result := RunTool(t, ApacheVersion, stdin, tool, args...)
-	if result.ExitCode != 0 {
-		t.Fatalf("%s %s: exit code %d\n%s%s", tool, strings.Join(args, " "), result.ExitCode, result.Stdout, result.Stderr)
+	result, err := TryTool(stdin, tool, args...)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return result.Stdout
+}
+
+// TryTool is Tool that returns an error instead of failing the test.
+func TryTool(stdin, tool string, args ...string) (stock.Result, error) {
+	server, err := toolServer(ApacheVersion)
+	if err != nil {
+		return stock.Result{}, err
+	}
+	result, err := server.Run(toolTimeout, stdin, tool, args...)
+	if err == nil && result.ExitCode != 0 {
+		err = fmt.Errorf("%s %s: exit code %d\n%s%s", tool, strings.Join(args, " "), result.ExitCode, result.Stdout, result.Stderr)
+	}
+	return result, err
 }
 
 // StartTool starts a stock tool in a process of its own, for tools that run until they are ended.

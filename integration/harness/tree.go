@@ -99,7 +99,12 @@ func (tree *Tree) Create(path, data string) {
 // Delete removes a znode that must exist.
 func (tree *Tree) Delete(path string) {
 	tree.t.Helper()
-	if err := tree.conn.Delete(tree.chroot+path, -1); err != nil {
+	tries := 0
+	err := patiently(func() error {
+		tries++
+		return tree.conn.Delete(tree.chroot+path, -1)
+	})
+	if err != nil && !(tries > 1 && errors.Is(err, errNoNode)) { // the try before may have succeeded
 		tree.t.Fatalf("znode %s: %v", path, err)
 	}
 }
