@@ -9,18 +9,59 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"gregor/integration/chaos/history"
 )
 
 // killController (F6) kills, pauses or isolates the controller while topics come and go. What was acknowledged about topics holds afterwards.
 func killController(r *round) error {
-	ctx, stop := context.WithCancel(context.Background())
 	var churn sync.WaitGroup
 	topics := &topicChurn{cluster: r.cluster, prefix: "churn-" + r.topic, there: map[string]bool{}}
+	id, err := r.tree.controller()
+	epoch, err2 := r.tree.controllerEpoch()
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
 	churn.Go(func() { topics.run(ctx) })
 	fault := r.unseatController()
 	stop()
 	churn.Wait()
-	return errors.Join(fault, r.heal(), eventually(limit, topics.holds), topics.clean())
+	return errors.Join(fault, r.heal(), eventually(limit, topics.holds), r.commandLate(id, epoch), topics.clean())
+}
+
+// commandLate brings every broker a request of the former controller that was on its way for long: that no broker lives but the former controller. Whoever obeyed it
+// would tell its clients so.
+func (r *round) commandLate(controller, epoch int32) error {
+	if now, err := r.tree.controllerEpoch(); err != nil || now == epoch {
+		return err
+	}
+	r.rec.Faultf("a late UpdateMetadata of controller %d, epoch %d, to everybody", controller, epoch)
+	req := kmsg.NewPtrUpdateMetadataRequest()
+	req.ControllerID, req.ControllerEpoch, req.BrokerEpoch = controller, epoch, -1
+	live := kmsg.NewUpdateMetadataRequestLiveBroker()
+	live.ID = controller
+	endpoint := kmsg.NewUpdateMetadataRequestLiveBrokerEndpoint()
+	endpoint.Host, endpoint.Port, endpoint.ListenerName = r.nodes[controller-1].ip, brokerPort, "PLAINTEXT"
+	live.Endpoints = append(live.Endpoints, endpoint)
+	req.LiveBrokers = append(req.LiveBrokers, live)
+	for _, n := range r.nodes[:brokerCount] {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		resp, err := n.client.SeedBrokers()[0].Request(ctx, req)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("%v: %w", n, err)
+		}
+		e := history.Event{Kind: history.Late, Client: fmt.Sprint(n.id), ControllerEpoch: epoch, Outcome: history.Failed}
+		if code := resp.(*kmsg.UpdateMetadataResponse).ErrorCode; code == 0 {
+			e.Outcome = history.OK
+		} else if code != kerr.StaleControllerEpoch.Code {
+			return fmt.Errorf("%v answers a former controller: %w", n, kerr.ErrorForCode(code))
+		}
+		r.rec.Add(e)
+	}
+	return nil
 }
 
 func (r *round) unseatController() error {

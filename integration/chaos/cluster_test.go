@@ -26,6 +26,8 @@ const (
 	replicaLag     = 3 * time.Second // replica.lag.time.max.ms
 )
 
+const brokerPort = 9092
+
 // brokerCount brokers are the cluster; one more is there for reassignments to move to, and runs only then.
 const brokerCount = 3
 
@@ -200,7 +202,7 @@ func (s *site) newNode(t *testing.T, h host, id int32, connect string) *node {
 		lines = append(lines, key+"="+value)
 	}
 	b := harness.NewBroker(t, harness.DefaultKind(), connect, lines...)
-	b.Addr, b.LogDir, b.Prefix = h.ip+":9092", logs, h.enter()
+	b.Addr, b.LogDir, b.Prefix = fmt.Sprintf("%s:%d", h.ip, brokerPort), logs, h.enter()
 	b.Set["broker.id"], b.Set["listeners"], b.Set["log.dirs"] = fmt.Sprint(id), "PLAINTEXT://"+b.Addr, logs
 	n := &node{host: h, Broker: b, id: id, disk: d, log: filepath.Join(s.dir, name+".log")}
 	if n.client, err = kgo.NewClient(append(patience(), kgo.SeedBrokers(b.Addr))...); err != nil {
@@ -281,8 +283,10 @@ func (n *node) stop() error {
 	return nil
 }
 
-// powerFails is what a machine without power does: nothing that was not synced stays.
+// powerFails is what a machine without power does: nothing that was not synced stays, and nobody is told. So the process stops before its disk fails: it would take the
+// directory offline, and say so to the controller.
 func (n *node) powerFails() error {
+	n.Signal(syscall.SIGSTOP)
 	err := n.disk.powerFails()
 	n.Kill()
 	return errors.Join(err, n.disk.unmount(), n.disk.mount())

@@ -144,6 +144,9 @@ func (r *round) run(p plan) error {
 	}
 	progress := r.progress()
 	clients := work.end()
+	if progress != nil || clients != nil {
+		r.rest = grace
+	}
 	if err := errors.Join(fault, heal, converged, progress, clients, r.healthy(), r.recordEnd(ctx)); err != nil {
 		r.rec.Faultf("trouble: %v", err)
 		return err
@@ -238,9 +241,11 @@ func (w *workers) end() error {
 	ends, err := w.r.highWatermarks()
 	if err == nil {
 		w.ends.Store(&ends)
-		stop := time.AfterFunc(w.r.rest, w.reading)
+		inTime := time.AfterFunc(w.r.rest, w.reading)
 		w.readers.Wait()
-		stop.Stop()
+		if !inTime.Stop() {
+			w.r.rest = grace
+		}
 		err = eventually(w.r.rest, func() error { return w.r.groupAt(ends) })
 	}
 	w.reading()

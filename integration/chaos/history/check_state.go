@@ -122,7 +122,7 @@ func compareLogs(a, b *Event) string {
 }
 
 // states (I10): the ISR is among the replicas, the leader is in the ISR, epochs never go back, and, unless unclean elections are
-// allowed, a leader comes out of the ISR before it: that is seen where no version of the znode was missed.
+// allowed, a leader comes out of the ISR before it: that is seen where no version of the znode was missed. Nobody obeys a controller after another one was elected.
 func states(h *indexed, rules Rules) []Anomaly {
 	var texts []string
 	var controller int32
@@ -132,6 +132,11 @@ func states(h *indexed, rules Rules) []Anomaly {
 				texts = append(texts, fmt.Sprintf("the controller epoch goes from %d back to %d", controller, e.ControllerEpoch))
 			}
 			controller = e.ControllerEpoch
+		}
+	}
+	for _, e := range h.by[Late] {
+		if e.Outcome == OK {
+			texts = append(texts, fmt.Sprintf("broker %s obeys the controller of epoch %d after another one was elected", e.Client, e.ControllerEpoch))
 		}
 	}
 	for _, p := range h.places {

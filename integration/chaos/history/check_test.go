@@ -119,6 +119,7 @@ func TestEveryRuleNotices(t *testing.T) {
 			e.Batches = append(slices.Clone(e.Batches), Batch{Base: 3, Last: 3, Epoch: 1, Producer: 5, ProducerEpoch: 1, Sequence: 3})
 		})},
 		{"a refused record is read", "I4", `"refused"`, change(Final, 0, func(e *Event) { e.Records = append(e.Records, Record{3, "refused"}) })},
+		{"a former controller", "I10", "broker 2 obeys the controller of epoch 4", more(Event{Kind: Late, At: 80, Client: "2", ControllerEpoch: 4, Outcome: OK})},
 		{"a gap in a poll", "I5", "read offset 2 where 1", change(Final, 0, func(e *Event) { e.Records = slices.Delete(e.Records, 1, 2) })},
 		{"a gap between polls", "I5", "read offset 3 where 2", more(Event{Kind: Poll, At: 80, Client: "r", Topic: "t", Records: []Record{{3, "d"}}})},
 		{"a reader goes back", "I5", "read offset 1 where 2", more(Event{Kind: Poll, At: 80, Client: "r", Topic: "t", Records: []Record{{1, "b"}}})},

@@ -29,6 +29,7 @@ const (
 	Committed Kind = "committed" // a group's committed offset as fetched; -1 when the answer was that there is none
 	State     Kind = "state"     // a partition's znodes: Leader, Epoch, ISR, Replicas, Version, ControllerEpoch
 	View      Kind = "view"      // what one broker (Client) says about a partition when all was over: Leader, Epoch, ISR, Replicas
+	Late      Kind = "late"      // a request of a former controller (ControllerEpoch) to a broker (Client), when that knew a later one; Outcome OK: it was obeyed
 	Replica   Kind = "replica"   // one broker's (Client) log of a partition when all was over: Batches; Offset is the high watermark
 )
 
