@@ -347,7 +347,7 @@ func TestMoversRunAndWait(t *testing.T) {
 // Producers and consumers go on while a log moves back and forth; all that was acknowledged is there, once, in order.
 func TestMovesUnderLoad(t *testing.T) {
 	r := newReplica(t, 2, 1)
-	r.Manager.cfg.Move = MoveConfig{Threads: 1, MaxBytes: 2000}
+	r.Manager.cfg.Move = MoveConfig{Threads: 1, MaxBytes: 1 << 16}
 	p := r.lead(1, 1)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -396,7 +396,7 @@ func TestMovesUnderLoad(t *testing.T) {
 		}
 	})
 	deadline := time.Now().Add(30 * time.Second)
-	for moves := range 10 {
+	for moves := range 4 {
 		to := r.cfg.Dirs[(moves+1)%2]
 		r.moveTo((moves+1)%2, noCode)
 		for p.Log().Dir() != to {
