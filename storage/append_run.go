@@ -214,4 +214,5 @@ func (l *Log) advanceLocked(bytes, end int64) {
 	l.tail.advance(size, end)
 	l.publishUnstableLocked()
 	l.logEnd.Store(end)
+	l.grownLocked(bytes)
 }

@@ -118,7 +118,7 @@ func (b *background) checkpoint(name string) {
 	}
 }
 
-// scheduleFlush has a log that has rolled made durable soon, so that a crash finds little to recover.
+// scheduleFlush has a log that has rolled, or grown by much, made durable soon, so that a crash finds little to recover.
 func (m *Manager) scheduleFlush(l *Log) {
 	if l.flushQueued.Swap(true) {
 		return
@@ -130,25 +130,6 @@ func (m *Manager) scheduleFlush(l *Log) {
 	select {
 	case b.wake <- struct{}{}:
 	default:
-	}
-}
-
-// flusher serves scheduleFlush.
-func (b *background) flusher() {
-	for {
-		select {
-		case <-b.done:
-			return
-		case <-b.wake:
-		}
-		b.mu.Lock()
-		queue := b.mu.flush
-		b.mu.flush = nil
-		b.mu.Unlock()
-		for _, l := range queue {
-			l.flushQueued.Store(false)
-			l.Flush() // its error is the directory's; a log that was closed meanwhile needs nothing
-		}
 	}
 }
 

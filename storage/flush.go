@@ -22,7 +22,7 @@ func (l *Log) flush() error {
 	truncations, list := l.mu.truncations, l.segments.Load()
 	snapshots, created := l.mu.dirtySnapshots, l.mu.entriesChanged
 	l.mu.dirtySnapshots, l.mu.entriesChanged = nil, false
-	l.mu.unflushed, l.mu.lastFlushMs = 0, l.manager.nowMs()
+	l.mu.unflushed, l.mu.unflushedBytes, l.mu.lastFlushMs = 0, 0, l.manager.nowMs()
 	l.mu.Unlock()
 
 	if from >= end && len(snapshots) == 0 && !created && !l.epochs.changed(end) {

@@ -58,17 +58,23 @@ func (x *offsetIndex) truncate(offset int64) error {
 
 // lastPosition is the position of the last entry, 0 when there is none, after a look at its plausibility.
 func (x *offsetIndex) lastPosition(logSize int64) (int64, error) {
+	position, _, err := x.lastEntry(logSize)
+	return position, err
+}
+
+// lastEntry is lastPosition, with the last offset of the batch there, -1 when there is no entry.
+func (x *offsetIndex) lastEntry(logSize int64) (position, lastOffset int64, err error) {
 	var e [offsetEntrySize]byte
 	ok, err := x.last(e[:])
 	if err != nil || !ok {
-		return 0, err
+		return 0, -1, err
 	}
 	offset, position := int32(binary.BigEndian.Uint32(e[:])), int64(int32(binary.BigEndian.Uint32(e[4:])))
 	// A file that Kafka preallocated and never trimmed ends in zeros; Kafka never writes an entry for position 0.
 	if offset < 0 || position <= 0 || position >= logSize {
-		return 0, errIndexDamaged
+		return 0, -1, errIndexDamaged
 	}
-	return position, nil
+	return position, x.base + int64(offset), nil
 }
 
 // timeIndex finds the offset from which a scan for a timestamp starts.

@@ -42,6 +42,8 @@ type Log struct {
 		sync.Mutex
 		producers        producerState
 		lastSnapshot     int64   // offset of the newest snapshot, -1 none
+		spareSnapshot    int64   // offset of the one that checkpoint made last, 0 none
+		unflushedBytes   int64   // appended since the last flush
 		dirtySnapshots   []int64 // written and not synced yet
 		truncations      int64   // counts removals of the tail; a flush that saw another count does not count
 		lastFlushMs      int64

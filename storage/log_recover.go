@@ -1,31 +1,36 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 )
 
-// recover checks every batch of the segments that reach beyond the recovery point: a log that was not closed cleanly may end
+// recover checks every batch from the recovery point on: a log that was not closed cleanly may end
 // in bytes that never were a batch. It cuts the log before the first batch that is not whole, not in order, or fails
 // its checksum, drops the segments behind, and builds indexes, leader epochs and producers anew on the way.
 func (l *Log) recover(recoveryPoint int64) (*producerState, error) {
 	list := l.segments.Load()
 	from := max(list.floor(recoveryPoint), 0)
-	first := list.list[from]
-	state, _, err := l.buildProducers(list, l.logStart.Load(), first.base)
+	next := list.list[from].base
+	position, state, err := l.resume(list, from, recoveryPoint)
+	if position > 0 {
+		next = recoveryPoint
+	} else if err == nil {
+		state, _, err = l.buildProducers(list, l.logStart.Load(), next)
+	}
 	if err != nil {
 		return nil, err
 	}
-	next := first.base
 	l.epochs.truncateTail(next) // those of the batches to come are built anew; the file may have some that were cut since
 	for i := from; i < len(list.list); i++ {
 		s := list.list[i]
-		end, cut, err := l.recoverSegment(s, max(next, s.base), &state)
+		end, cut, err := l.recoverSegment(s, position, max(next, s.base), &state)
 		if err != nil {
 			return nil, err
 		}
-		next = end
+		next, position = end, 0
 		if cut && i+1 < len(list.list) {
 			if err := l.dropTail(list, i+1); err != nil {
 				return nil, err
@@ -36,8 +41,8 @@ func (l *Log) recover(recoveryPoint int64) (*producerState, error) {
 	return &state, nil
 }
 
-// recoverSegment checks one segment, of which the first offset is at least next, and returns the offset behind it.
-func (l *Log) recoverSegment(s *segment, next int64, state *producerState) (end int64, cut bool, err error) {
+// recoverSegment checks one segment from a position on, of which the first offset is at least next, and returns the offset behind it.
+func (l *Log) recoverSegment(s *segment, from, next int64, state *producerState) (end int64, cut bool, err error) {
 	if s.isAbsent() {
 		return s.base, false, nil
 	}
@@ -48,16 +53,15 @@ func (l *Log) recoverSegment(s *segment, next int64, state *producerState) (end 
 	defer s.release()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.resetIndexesLocked(); err != nil {
-		return next, false, err
+	if from == 0 {
+		if err := errors.Join(s.resetIndexesLocked(), removeIfExists(s.txnIndexPath())); err != nil {
+			return next, false, err
+		}
+		s.mu.indexed = true
 	}
-	s.mu.indexed = true
-	if err := removeIfExists(s.txnIndexPath()); err != nil {
-		return next, false, err
-	}
-	scan := newBatchScanner(f, 0, s.size.Load())
+	scan := newBatchScanner(f, from, s.size.Load())
 	defer scan.done()
-	good, why := int64(0), ""
+	good, why := from, ""
 	for good < s.size.Load() {
 		var h batchHeader
 		if why, err = checkNext(&scan, &h, s, next); err != nil || why != "" {

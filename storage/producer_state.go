@@ -195,6 +195,16 @@ func (p *producer) expired(nowMs, expirationMs int64) bool {
 	return p.txnStart < 0 && nowMs-p.lastTimestamp >= expirationMs
 }
 
+// transactional reports whether a producer that is remembered has begun or ended a transaction.
+func (s *producerState) transactional() bool {
+	for _, p := range s.byID {
+		if p.txnStart >= 0 || p.coordinatorEpoch != noEpoch {
+			return true
+		}
+	}
+	return false
+}
+
 // ProducerState is one live producer for DescribeProducers.
 type ProducerState struct {
 	ProducerID       int64
