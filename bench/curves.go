@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"time"
 
 	"gregor/bench/load"
@@ -27,12 +28,15 @@ type chart struct {
 // at names the figure of a chart at a point.
 func (c chart) at(x float64) string { return fmt.Sprintf("%s@%g", c.name, x) }
 
+// unitOf is what stands behind the last comma of a cost, or the cost itself where there is none.
+func unitOf(cost string) string { return strings.TrimSpace(cost[strings.LastIndexByte(cost, ',')+1:]) }
+
 // newCurve makes a scenario that calls point for each point of a curve, which returns the costs of the charts, in order.
 func newCurve(name, title string, h home, c curve, point func(ctx context.Context, r *turn, x float64) ([]float64, error)) scenario {
 	s := scenario{name: name, title: title, home: h, limit: 15 * time.Minute, curve: &c}
 	for _, chart := range c.charts {
 		for _, x := range c.points {
-			s.measures = append(s.measures, measure{name: chart.at(x), what: chart.cost, unit: c.driver})
+			s.measures = append(s.measures, measure{name: chart.at(x), what: fmt.Sprintf("%s, at %g %s", chart.cost, x, c.driver), unit: unitOf(chart.cost)})
 		}
 	}
 	s.run = func(ctx context.Context, r *turn) error {

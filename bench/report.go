@@ -40,7 +40,7 @@ func conditions(l *lab, o options) []string {
 		runtime.Version() + "; " + javaLine + "; broker heap 1 GiB, G1; stock server.properties for both",
 		"files that a process may open: " + openFiles(),
 		"load average at the start: " + first("/proc/loadavg") + "; file read before each broker's turn: " + filler,
-		fmt.Sprintf("rounds of A-B-B-A: %d; samples of a figure in each turn: %d, after those before the load has settled", o.rounds, o.samples),
+		fmt.Sprintf("rounds of A-B-B-A: %d; samples of a figure in each turn: %d, after those before the load has settled; rows about 10,000 partitions: with %d", o.rounds, o.samples, o.partitions),
 		"no fsync on either side where nothing else is said (Kafka's defaults); load generator and brokers share the machine over the loopback",
 	}
 }

@@ -37,7 +37,7 @@ func Bars(title string, bars []Bar) string {
 				colour = colours[0]
 			}
 			c.rect(from, y, to-from, 14, colour)
-			c.text(to+6, y+11, "start", fmt.Sprintf("%.3gx", b.Ratio))
+			c.text(to+6, y+11, "start", factor(b.Ratio))
 		}
 		if b.Goal > 0 {
 			c.rect(x.at(b.Goal)-1.5, y-3, 3, 20, colours[3])
@@ -47,4 +47,12 @@ func Bars(title string, bars []Bar) string {
 		}
 	}
 	return c.svg()
+}
+
+// factor shows a ratio with two or three digits that count.
+func factor(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0fx", v)
+	}
+	return fmt.Sprintf("%.3gx", v)
 }
