@@ -24,6 +24,7 @@ type background struct {
 		sync.Mutex
 		stopped  bool
 		flush    []*Log
+		topicIDs []*Log // see scheduleTopicID
 		removals map[*removal]struct{}
 	}
 	wake chan struct{} // flush is not empty

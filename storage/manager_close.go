@@ -39,6 +39,7 @@ func (m *Manager) Close(clean bool) error {
 func (m *Manager) closeDir(d *logDir, logs []*Log, clean bool) error {
 	clean = clean && d.err() == nil
 	if clean {
+		m.storeTopicIDs(logs)
 		m.makeDurable(d, logs)
 	}
 	for _, l := range logs {

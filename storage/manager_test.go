@@ -410,3 +410,31 @@ func TestCleanStartOpensNoOldSegment(t *testing.T) {
 	}
 	expectOffsets(t, l, 0, 20)
 }
+
+// partition.metadata of logs that nobody writes to comes in the background, or at a stop, whichever is first; one by one, or of many together.
+func TestTopicIDsOfEmptyLogs(t *testing.T) {
+	for _, n := range []int{1, syncEach + 1} {
+		for _, wait := range []time.Duration{0, 2 * topicIDDelay} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 1, nil)
+				for i := range n {
+					tp := protocol.TopicPartition{Topic: "t", Partition: int32(i)}
+					if _, err := r.m.GetOrCreate(tp, CreateOptions{TopicID: protocol.TopicID{1}, IsNew: true}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if wait > 0 {
+					time.Sleep(wait)
+					synctest.Wait()
+				} else if err := r.m.Close(true); err != nil {
+					t.Fatal(err)
+				}
+				files, _ := filepath.Glob(filepath.Join(r.cfg.Dirs[0], "t-*", partitionMetadataFile+"*"))
+				if len(files) != n || !strings.HasSuffix(files[0], partitionMetadataFile) {
+					t.Errorf("after %v %d of %d logs have their topic's id: %v", wait, len(files), n, files)
+				}
+				r.m.Close(true)
+			})
+		}
+	}
+}

@@ -67,8 +67,8 @@ func (l *Log) TopicID() protocol.TopicID {
 
 // SetTopicID gives the log its topic's id when it has none. A log keeps the id it has: another one is INCONSISTENT_TOPIC_ID.
 //
-// partition.metadata is written at once when the log has something to lose, otherwise durably before its first batch (UnifiedLog.maybeFlushMetadataFile): until
-// then the controller tells the id again, and an empty log may as well belong to a topic that was made anew.
+// partition.metadata is written at once when the log has something to lose, otherwise in the background, and durably before its first batch at the latest
+// (UnifiedLog.assignTopicId, maybeFlushMetadataFile): until then the controller tells the id again, and an empty log may as well belong to a topic that was made anew.
 func (l *Log) SetTopicID(id protocol.TopicID) error {
 	if id.IsZero() {
 		return nil
@@ -83,6 +83,7 @@ func (l *Log) SetTopicID(id protocol.TopicID) error {
 	}
 	l.topicID.Store(&topicIdentity{id: id})
 	if l.segments.Load().active().isAbsent() {
+		l.manager.scheduleTopicID(l)
 		return nil
 	}
 	if err := l.storeTopicIDLocked(); err != nil {
