@@ -45,6 +45,7 @@ func TestController(t *testing.T) {
 		{"the controller's session expires", controllerExpires},
 		{"a broker's session expires", brokerExpires},
 		{"the controller moves", controllerMoves},
+		{"lives in the state", lives},
 	} {
 		if !t.Run(part.name, func(t *testing.T) {
 			c.In(t)
