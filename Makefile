@@ -8,10 +8,11 @@ SCHEDULES   ?= 100000
 MODULES     := . integration
 COUNT       ?= 20
 FAULTS      ?=
+MUTANTS     ?=
 SEED        ?= $(shell date +%s)
 CHAOS_KEEP  ?= $(CURDIR)/data/chaos
 
-.PHONY: build run cluster test unit sim integration bench curves chaos lint fuzz clean
+.PHONY: build run cluster test unit sim integration bench curves chaos mutants lint fuzz clean
 
 ## build: the static binary bin/gregor
 build:
@@ -28,9 +29,10 @@ cluster: build
 ## test: all of it, as .ci/run does
 test: lint unit sim integration
 
-## unit: the product's own tests, with the race detector
+## unit: the product's own tests, with the race detector; what a request allocates is counted without it
 unit:
 	go test -race -timeout 15m ./...
+	go test -run 'Alloc|SystemCalls' ./broker/... ./coordinator/... ./protocol/... ./storage/...
 
 ## sim: SCHEDULES random schedules of brokers, controllers and ZooKeeper under a simulated clock, network and disk (replication/sim); a seed
 ## that fails is printed with its story, and runs again with -seed
@@ -45,6 +47,10 @@ integration: build
 chaos: build
 	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -count=1 -v -timeout 24h ./chaos \
 		-chaos.count=$(COUNT) -chaos.faults=$(FAULTS) -chaos.seed=$(SEED) -chaos.keep=$(CHAOS_KEEP)
+
+## mutants: takes rules out of the code, one at a time (or MUTANTS=name,...), and shows which of the judges that its patch names notice; fails when none does. Needs root
+mutants:
+	cd integration && go run ./cmd/mutants -only=$(MUTANTS) $(if $(filter command,$(origin SEED)),-seed=$(SEED)) -keep=$(CHAOS_KEEP)/mutants
 
 ## lint: formatting, go vet, staticcheck, in both modules
 lint:

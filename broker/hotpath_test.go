@@ -156,7 +156,8 @@ func TestHotPathAllocations(t *testing.T) {
 		{"produce acks=1 15 KiB", func() []byte { return produceFrame(1, 15, 1000) }},
 		{"produce acks=-1 15 KiB", func() []byte { return produceFrame(-1, 15, 1000) }},
 		{"produce acks=0 100 B", func() []byte { return produceFrame(0, 1, 100) }},
-		{"fetch one batch by sendfile", func() []byte { return fetchFrame(0, 16<<10) }},
+		{"fetch by sendfile", func() []byte { return fetchFrame(0, 64<<10) }},
+		{"fetch one batch by copy", func() []byte { return fetchFrame(0, 16<<10) }},
 		{"fetch a small batch by copy", func() []byte { return fetchFrame(hot.Log().LogEndOffset()-1, 1<<10) }},
 	} {
 		sent := step.frame()

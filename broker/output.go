@@ -27,8 +27,10 @@ type output struct {
 	offset   int64
 	left     int
 	failure  error
+	corked   int
 	moreFunc func(fd uintptr) bool
 	fileFunc func(fd uintptr) bool
+	corkFunc func(fd uintptr)
 }
 
 // splice is a file slice that goes out after the first at bytes of buf.
@@ -37,9 +39,12 @@ type splice struct {
 	slice storage.FileSlice
 }
 
-// smallSlice is the size up to which record bytes are copied into the answer: below it one pread costs less than the two extra system calls of
-// a header sent apart and a sendfile.
-const smallSlice = 4 << 10
+// Sizes up to which record bytes are copied into the answer. One pread of them costs no more than the extra system calls of a header sent apart, a sendfile,
+// and what the protocol wants behind the records; an answer of many small slices holds little memory all the same.
+const (
+	tinySlice  = 4 << 10  // always
+	smallSlice = 32 << 10 // while the answer fits the second class of buffers
+)
 
 // grab makes sure that buf has memory behind it.
 func (o *output) grab() {
@@ -51,16 +56,28 @@ func (o *output) grab() {
 
 // appendSlice takes over s: its bytes follow what is in buf now.
 func (o *output) appendSlice(s storage.FileSlice) error {
-	if s.Size <= smallSlice {
+	if s.Size <= tinySlice || s.Size <= smallSlice && len(o.buf)+s.Size <= bufferClasses[1] {
 		defer s.Release()
 		start := len(o.buf)
-		o.buf = append(o.buf, make([]byte, s.Size)...)
+		o.reserve(s.Size)
+		o.buf = o.buf[:start+s.Size]
 		_, err := s.File.ReadAt(o.buf[start:], s.Offset)
 		return err
 	}
 	o.splices = append(o.splices, splice{at: len(o.buf), slice: s})
 	o.spliced += s.Size
 	return nil
+}
+
+// reserve makes sure that n bytes fit behind what is in buf.
+func (o *output) reserve(n int) {
+	if cap(o.buf)-len(o.buf) >= n {
+		return
+	}
+	larger := getBuffer(max(len(o.buf)+n, 2*len(o.buf)))
+	o.buf = larger.b[:copy(larger.b, o.buf)]
+	o.held.release()
+	o.held = larger
 }
 
 func (o *output) empty() bool { return len(o.buf) == 0 }
@@ -89,6 +106,16 @@ func (o *output) flush() error {
 		_, err := o.tcp.Write(o.buf)
 		return err
 	}
+	if o.moreFunc == nil {
+		o.moreFunc, o.fileFunc, o.corkFunc = o.moreStep, o.fileStep, o.corkStep
+	}
+	// Since version 12 a few bytes follow the records: without the cork they would be a packet of their own, and wake the client a second time.
+	more := o.splices[len(o.splices)-1].at < len(o.buf)
+	if more {
+		if err := o.cork(1); err != nil {
+			return err
+		}
+	}
 	sent := 0
 	for i := range o.splices {
 		s := &o.splices[i]
@@ -100,18 +127,28 @@ func (o *output) flush() error {
 			return err
 		}
 	}
-	if sent == len(o.buf) {
+	if !more {
 		return nil
 	}
-	_, err := o.tcp.Write(o.buf[sent:])
-	return err
+	if _, err := o.tcp.Write(o.buf[sent:]); err != nil {
+		return err
+	}
+	return o.cork(0)
+}
+
+// cork makes the socket keep a packet that is not full until cork(0), or for 200 ms.
+func (o *output) cork(value int) error {
+	o.corked, o.failure = value, nil
+	err := o.raw.Control(o.corkFunc)
+	return errors.Join(err, o.failure)
+}
+
+func (o *output) corkStep(fd uintptr) {
+	o.failure = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, o.corked)
 }
 
 // sendMore writes b and tells the kernel that more follows at once, so that a header shares a packet with its records.
 func (o *output) sendMore(b []byte) error {
-	if o.moreFunc == nil {
-		o.moreFunc, o.fileFunc = o.moreStep, o.fileStep
-	}
 	o.more, o.failure = b, nil
 	err := o.raw.Write(o.moreFunc)
 	o.more = nil
