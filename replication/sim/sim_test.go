@@ -126,7 +126,8 @@ func (w *world) wrong() string {
 		if l.end() != leader.end() || l.hw != leader.end() {
 			return fmt.Sprintf("broker %d ends at %d with high watermark %d, the leader at %d", n.id, l.end(), l.hw, leader.end())
 		}
-		if ours, ok := l.chainAt(l.end() - 1); ok && leader.records[len(leader.records)-1].chain != ours {
+		ours, known := l.chainAt(l.end() - 1)
+		if theirs, ok := leader.chainAt(leader.end() - 1); ok && known && theirs != ours {
 			return fmt.Sprintf("broker %d has another log than the leader", n.id)
 		}
 	}
