@@ -175,7 +175,6 @@ func TestFutureOfAnEarlierLife(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newReplica(t, 2, 1)
-			mv := r.inPieces()
 			p := r.lead(0, 1)
 			future, err := r.disk.CreateFuture(tp0, r.cfg.Dirs[1])
 			if err != nil {
@@ -200,9 +199,7 @@ func TestFutureOfAnEarlierLife(t *testing.T) {
 				t.Errorf("the future log is taken up to %d, want %d", got, tc.shared)
 			}
 			want := contents(t, p.Log())
-			r.Manager.cfg.Move.MaxBytes = 1
-			mv = r.NewMover()
-			r.steps(mv, -1)
+			r.steps(r.inPieces(), -1)
 			if p.Log().Dir() != r.cfg.Dirs[1] || string(contents(t, p.Log())) != string(want) || p.Log().LatestEpoch() != 7 {
 				t.Errorf("moved to %s, ends at %d in epoch %d", p.Log().Dir(), p.Log().LogEndOffset(), p.Log().LatestEpoch())
 			}

@@ -108,14 +108,15 @@ func (m *Manager) Partitions() []*Partition {
 func (m *Manager) DirFailed(dir string) {
 	m.change.Lock()
 	defer m.change.Unlock()
-	var lost, staying []*Partition
+	var lost []*Partition
+	staying := 0
 	for _, p := range m.Partitions() {
 		switch current, future := p.dirs(); dir {
 		case current:
 			lost = append(lost, p)
 		case future:
 			p.detachFuture()
-			staying = append(staying, p)
+			staying++
 		}
 	}
 	m.mu.Lock()
@@ -132,5 +133,8 @@ func (m *Manager) DirFailed(dir string) {
 		}
 	}
 	m.fetchers.stopIdle()
-	m.log.Warn("Stopped serving replicas in dir "+dir, "partitions", len(lost), "moves ended", len(staying))
+	m.log.Warn("Stopped serving replicas in dir "+dir, "partitions", len(lost))
+	if staying > 0 {
+		m.log.Warn("Stopped moving logs to dir "+dir, "partitions", staying)
+	}
 }

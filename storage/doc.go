@@ -12,7 +12,8 @@
 //	replication-offset-checkpoint       high watermarks
 //	cleaner-offset-checkpoint           kept as it is
 //	<topic>-<partition>/                a log
-//	<topic>-<partition>.<32 hex>-delete a log that is being removed; -future and -stray are left alone
+//	<topic>-<partition>.<32 hex>-delete a log that is being removed; -stray is left alone
+//	<topic>-<partition>.<32 hex>-future the copy of a log that moves here from another directory, see future.go
 //
 // A partition's directory; %020d is a base offset:
 //

@@ -2,7 +2,6 @@ package storage
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -337,6 +336,6 @@ func TestFutureNames(t *testing.T) {
 		}
 	}
 	if tp := (protocol.TopicPartition{Topic: strings.Repeat("n", 214)}); CanHaveFuture(tp) {
-		t.Error(fmt.Sprintf("%s fits", futureDirName(tp)))
+		t.Errorf("%s fits", futureDirName(tp))
 	}
 }
