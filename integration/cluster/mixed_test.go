@@ -57,6 +57,8 @@ func killed(c *harness.Cluster, tr *traffic) func(*testing.T, *harness.Broker) {
 	first := true
 	return func(t *testing.T, b *harness.Broker) {
 		led := b.ID() - 1 // the partition whose preferred leader it is
+		preferAgain(t, c) // on a busy machine its session may have ended meanwhile, and its leadership with it
+		c.AwaitLeader(tr.topic, led, b.ID())
 		resume := c.PauseAllBut(b.ID())
 		defer resume()
 		tr.appendAlone(t, b, led)
