@@ -75,10 +75,11 @@ func TestReplaceWithFuture(t *testing.T) {
 			fill(t, r.log(), 20)
 			mustAppend(t, r.log(), idempotent(5, 0, 0, 1))
 			r.log().SetHighWatermark(19)
-			if err := r.log().IncrementLogStartOffset(3); err != nil {
+			old, future := move(t, r)
+			future.SetHighWatermark(19)
+			if err := old.IncrementLogStartOffset(3); err != nil {
 				t.Fatal(err)
 			}
-			old, _ := move(t, r)
 			if err := old.AssignEpochStart(4); err != nil { // of which there is no record yet
 				t.Fatal(err)
 			}
