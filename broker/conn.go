@@ -103,6 +103,7 @@ func (c *conn) readLoop() (err error) {
 		c.charged = 0
 		switch {
 		case errors.Is(err, errSilent):
+			c.writer.Wait() // what came before is answered
 			c.muted.Store(true)
 		case err != nil:
 			c.drain()

@@ -229,6 +229,28 @@ func TestMute(t *testing.T) {
 	}
 }
 
+// TestMuteLeavesEarlierAnswers: what was asked before a request that is never answered is answered, however long that takes.
+func TestMuteLeavesEarlierAnswers(t *testing.T) {
+	release := make(chan struct{})
+	swapHandler(t, 12, func(_ *Broker, _ *request, req kmsg.Request) (kmsg.Response, error) {
+		<-release
+		return req.ResponseKind(), nil
+	})
+	c := serveConn(t, nil)
+	burst := append(frame(kmsg.NewPtrHeartbeatRequest(), 1), frame(kmsg.NewPtrHeartbeatRequest(), 2)...)
+	burst = append(burst, frame(produceTo("t", 0, 1, nil), 3)...)
+	if _, err := c.Write(burst); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // for the request without an answer to be read: nothing tells when
+	close(release)
+	for i := int32(1); i <= 2; i++ {
+		if got := readCorrelation(t, c); got != i {
+			t.Fatalf("answer %d, want %d", got, i)
+		}
+	}
+}
+
 // TestUnknownApiVersions: the answer is that of version 0 and names only ApiVersions (KIP-511).
 func TestUnknownApiVersions(t *testing.T) {
 	c := serveConn(t, nil)
