@@ -102,6 +102,16 @@ func RunTool(t testing.TB, version, stdin, tool string, args ...string) stock.Re
 	return result
 }
 
+// EndTools ends the JVM that RunTool shares for a version; the next run starts another. For tools that leave threads behind.
+func EndTools(t testing.TB, version string) {
+	t.Helper()
+	server, err := toolServer(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+}
+
 // Tool runs a stock tool of Kafka 3.9.2 that must succeed, and returns its standard output.
 func Tool(t testing.TB, stdin, tool string, args ...string) string {
 	t.Helper()

@@ -2,9 +2,11 @@ package tools
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,8 @@ func TestStockToolsMoveLogs(t *testing.T) {
 	for _, version := range []string{"2.0.0", "3.9.2"} {
 		prefix := "l" + strings.ReplaceAll(version, ".", "") + "-"
 		t.Run(version, func(t *testing.T) { runScript(t, version, prefix, apache, subject, moveSteps(version, prefix)) })
+		// The admin client of 2.0.0's reassign-partitions is never closed: it would go on complaining when these brokers have gone.
+		harness.EndTools(t, version)
 	}
 }
 
@@ -45,7 +49,7 @@ func moveSteps(version, prefix string) []step {
 		return writeFile(file, prefix, `{"version":1,"partitions":[{"topic":"{t}moved","partition":0,"replicas":[0],"log_dirs":["`+dir+`"]}]}`)
 	}
 	describe := step{name: "log dirs", tool: "log-dirs", args: "--bootstrap-server {addr} --describe --topic-list {t}moved", show: []func(string) string{
-		without(`"(size|offsetLag)":[1-9]\d*`, `"$1":N`), func(text string) string { return sorted(strings.ReplaceAll(text, "{", "\n{")) }}}
+		without(`"(size|offsetLag)":[1-9]\d*`, `"$1":1`), dirsInOrder}}
 	// The quota lets the first mebibyte through and then nothing for a while.
 	const slow, fast = "50000", "900000000"
 	quota := func(name, rate string) step {
@@ -84,6 +88,40 @@ func moveSteps(version, prefix string) []step {
 		reassign("verify the second", "--verify --reassignment-json-file {files}/second.json", 0),
 		describe,
 	}
+}
+
+// dirsInOrder shows what log-dirs prints with a line for each log and empty directory, sorted: the tool's order is that of a hash map of paths.
+func dirsInOrder(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "{") {
+			lines = append(lines, strings.TrimSpace(line))
+			continue
+		}
+		var printed struct {
+			Brokers []struct {
+				Broker  int
+				LogDirs []struct {
+					LogDir     string
+					Error      any
+					Partitions []any
+				}
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &printed); err != nil {
+			return fmt.Sprintf("%v:\n%s", err, text)
+		}
+		for _, b := range printed.Brokers {
+			for _, d := range b.LogDirs {
+				lines = append(lines, fmt.Sprint("broker ", b.Broker, " has ", d.LogDir, ", error ", d.Error))
+				for _, p := range d.Partitions {
+					lines = append(lines, fmt.Sprint("in ", d.LogDir, ": ", p))
+				}
+			}
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 // inDir awaits that all of the log lies in one directory, and shows what is beside it.
