@@ -205,7 +205,6 @@ var highlights = []struct{ key, text string }{
 	{"C3 16K", "CPU per GB fetched, 16 KiB answers"},
 	{"C3 1M", "CPU per GB fetched, 1 MiB answers"},
 	{"R1 d5", "three replicas, acks=all: requests of 15 KiB per second, 1 connection"},
-	{"R3 p99", "three replicas, acks=all, 500 requests/s: p99"},
 	{"M3 start", "start with 10,000 partitions"},
 }
 
