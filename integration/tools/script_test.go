@@ -92,11 +92,12 @@ func (s *side) mask(text string) string {
 		names = append(names, b.Addr, "ADDR"+n, b.LogDir, "LOGDIR"+n, ":"+port, ":PORT"+n)
 	}
 	text = strings.NewReplacer(names...).Replace(text)
-	if host != "" && host != "localhost" {
-		text = strings.ReplaceAll(text, host, "HOST")
-	}
+	// First what is random: a short host name may be part of it.
 	for _, mask := range masks {
 		text = mask.pattern.ReplaceAllString(text, mask.name)
+	}
+	if host != "" && host != "localhost" {
+		text = regexp.MustCompile(`\b`+regexp.QuoteMeta(host)+`\b`).ReplaceAllString(text, "HOST")
 	}
 	return text
 }
