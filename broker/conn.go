@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"gregor/protocol"
+	"gregor/replication"
 )
 
 // conn is one client connection. Its reader takes requests in order and answers them at once where it can; the first one that has to
@@ -38,11 +39,14 @@ type conn struct {
 	rq       request
 	produce  produceRun
 	fetch    fetchState
+	wakes    replication.Wakes // of what the reader appended
+	unwoken  int               // runs of produce requests whose wakes are in there
 
 	out output // the reader's while writing is false
 
 	writing atomic.Bool // a writer runs: answers go through the queue
 	muted   atomic.Bool // a request was left without an answer (errSilent): nothing after it is answered either, as in Kafka
+	waiter  *replication.Waiter // the writer's; nil until something has waited
 	mu      struct {
 		sync.Mutex
 		queue []pending
@@ -76,6 +80,7 @@ func remoteIP(tcp *net.TCPConn) string {
 // serve runs the connection until it ends and releases all it held.
 func (c *conn) serve() {
 	err := c.readLoop()
+	c.deliverWakes()
 	c.b.memory.release(c.charged)
 	c.cancel()
 	c.mu.Lock()
@@ -103,6 +108,7 @@ func (c *conn) readLoop() (err error) {
 		c.charged = 0
 		switch {
 		case errors.Is(err, errSilent):
+			c.deliverWakes()
 			c.writer.Wait() // what came before is answered
 			c.muted.Store(true)
 		case err != nil:
@@ -123,6 +129,7 @@ func (c *conn) survive(err *error) {
 // drain lets the answers of earlier requests out before the connection closes for what a later one did. Kafka reads a request only when
 // the one before it is answered.
 func (c *conn) drain() {
+	c.deliverWakes()
 	c.writer.Wait()
 	_ = c.out.flush() // the connection closes either way
 }
@@ -173,7 +180,7 @@ func (c *conn) serveOther(body []byte) error {
 		return fmt.Errorf("error parsing request %d version %d: %w", h.Key, h.Version, err)
 	}
 	rq := c.rq
-	return c.enqueue(pending{bytes: len(body), finish: func(o *output) error {
+	return c.enqueue(pending{bytes: len(body), late: handled(func(o *output) error {
 		resp, err := handler(c.b, &rq, req)
 		switch {
 		case errors.Is(err, errSilent):
@@ -185,5 +192,5 @@ func (c *conn) serveOther(body []byte) error {
 		o.grab()
 		o.buf = protocol.AppendResponse(o.buf, rq.header, resp)
 		return nil
-	}})
+	})})
 }

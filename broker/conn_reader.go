@@ -67,6 +67,7 @@ func (c *conn) nextWhole(wanted func(frame []byte) bool) []byte {
 // charge takes the bytes of a frame out of the memory pool, waiting for others to give some back.
 func (c *conn) charge(size int) error {
 	if !c.b.memory.tryAcquire(size) {
+		c.deliverWakes()
 		if err := c.flushIdle(); err != nil {
 			return err
 		}
@@ -82,6 +83,9 @@ func (c *conn) charge(size int) error {
 func (c *conn) flushIdle() error {
 	if c.writing.Load() {
 		return nil
+	}
+	if c.out.pending() > 0 {
+		c.deliverWakes() // the client may be slow in taking the answers
 	}
 	return c.out.flush()
 }
@@ -131,6 +135,7 @@ func (c *conn) readOnce(fd uintptr) bool {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
+			c.deliverWakes()
 			if c.r == c.w {
 				c.in.release()
 				c.in = nil

@@ -4,12 +4,26 @@ import (
 	"net"
 )
 
-// pending is an answer that has not been written yet. finish appends it and may wait; when it is nil, ready is the whole answer.
+// pending is an answer that has not been written yet; when there is no late one, ready is all of it.
 type pending struct {
-	finish func(o *output) error
-	ready  []byte
-	bytes  int
+	late  lateAnswer
+	ready []byte
+	bytes int // of the request, as far as they count against what may wait on a connection
 }
+
+// lateAnswer is an answer that is made when its turn comes.
+type lateAnswer interface {
+	// due reports whether finish will not wait, as far as that is known.
+	due() bool
+	// finish appends the answer to o. It may wait.
+	finish(o *output) error
+}
+
+// handled is the late answer of a handler, which may take any time.
+type handled func(o *output) error
+
+func (handled) due() bool                { return false }
+func (h handled) finish(o *output) error { return h(o) }
 
 // enqueue hands an answer to the writer, starting it when none runs. It waits while the queue is full.
 func (c *conn) enqueue(p pending) error {
@@ -19,6 +33,7 @@ func (c *conn) enqueue(p pending) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for (len(c.mu.queue) >= c.b.maxQueued || c.mu.bytes > int(c.b.maxRequestSize)) && c.ctx.Err() == nil {
+		c.deliverWakes()
 		c.mu.room.Wait()
 	}
 	if err := c.ctx.Err(); err != nil {
@@ -52,13 +67,16 @@ func (c *conn) writeLoop() {
 			return
 		}
 		var err error
-		if p.finish == nil {
+		switch {
+		case p.late == nil:
 			o.grab()
 			o.buf = append(o.buf, p.ready...)
-		} else {
+		case p.late.due():
+			err = p.late.finish(&o)
+		default:
 			// The answer may be long in coming: what is ready goes first.
 			if err = o.flush(); err == nil {
-				err = p.finish(&o)
+				err = p.late.finish(&o)
 			}
 		}
 		if err == nil && o.pending() > bufferClasses[1] {

@@ -30,6 +30,7 @@ type fetchState struct{ req protocol.FetchRequest }
 // fetchOp is one fetch on its way: what is asked, and what was found so far. Pooled.
 type fetchOp struct {
 	b        *Broker
+	c        *conn
 	header   protocol.RequestHeader
 	replica  int32
 	iso      int8
@@ -40,11 +41,13 @@ type fetchOp struct {
 	failed   bool          // the isolation level does not exist: Apache Kafka fails on it, in versions 7–12 for the request and each partition
 	full     bool          // every partition is in the answer, also an unchanged one
 	looked   bool          // collect has run: what followers' fetches say is recorded
+	missed   bool          // the reader has looked and found too little
 	listener string
 	rack     string // of a consumer, "" when it does not tell (KIP-392)
 	parts    []fetchPart
 	read     replication.Read
 	follower replication.FollowerFetch // of a replica >= 0: of the partition that is being read
+	wakes    replication.Wakes         // whom its positions wake, together
 	limited  bool                      // of a replica >= 0: the leader's quota counts at all (KIP-73), as of now
 	now      time.Time                 // of the last look, if limited
 
@@ -53,11 +56,12 @@ type fetchOp struct {
 
 // fetchPart is one partition of a fetch.
 type fetchPart struct {
-	tp     protocol.TopicPartition
-	id     protocol.TopicID
-	q      protocol.FetchPartition
-	cached *cachedPartition // its place in the session
-	p      *replication.Partition
+	tp      protocol.TopicPartition
+	id      protocol.TopicID
+	q       protocol.FetchPartition
+	cached  *cachedPartition // its place in the session
+	p       *replication.Partition
+	watched *replication.Partition // whom the parked fetch watches
 
 	resp  protocol.FetchPartitionResponse
 	slice storage.FileSlice
@@ -69,7 +73,7 @@ var fetchOps = sync.Pool{New: func() any { return new(fetchOp) }}
 func (op *fetchOp) release() {
 	op.dropRecords()
 	clear(op.parts)
-	*op = fetchOp{parts: op.parts[:0]}
+	*op = fetchOp{parts: op.parts[:0], wakes: op.wakes}
 	if cap(op.parts) <= 4096 {
 		fetchOps.Put(op)
 	}
@@ -92,9 +96,9 @@ func (c *conn) serveFetch(body []byte) error {
 		return err
 	}
 	op := fetchOps.Get().(*fetchOp)
-	op.b, op.header, op.replica, op.iso, op.listener = c.b, h, req.ReplicaID, req.Isolation, c.ln.name
+	op.b, op.c, op.header, op.replica, op.iso, op.listener = c.b, c, h, req.ReplicaID, req.Isolation, c.ln.name
 	op.rack = req.RackID
-	op.follower.ID, op.follower.BrokerEpoch = req.ReplicaID, req.ReplicaEpoch
+	op.follower.ID, op.follower.BrokerEpoch, op.follower.Wakes = req.ReplicaID, req.ReplicaEpoch, &op.wakes
 	limit := int(c.b.fetchMaxBytes)
 	op.maxBytes, op.minBytes = min(int(req.MaxBytes), limit), min(int(req.MinBytes), limit)
 	code, sessionID := c.b.sessions.begin(op, req)
@@ -119,7 +123,7 @@ func (c *conn) serveFetch(body []byte) error {
 		// Requests before this one are not answered yet; what this one sees must not be older than what they saw.
 		op.keep()
 		op.deadline = time.Now().Add(time.Duration(req.MaxWaitMs) * time.Millisecond)
-		return c.enqueue(pending{finish: func(o *output) error { return c.finishFetch(op, o) }})
+		return c.enqueue(pending{late: op})
 	}
 	if op.collect() || req.MaxWaitMs <= 0 || len(op.parts) == 0 {
 		c.out.grab()
@@ -129,8 +133,9 @@ func (c *conn) serveFetch(body []byte) error {
 	}
 	op.dropRecords()
 	op.keep()
+	op.missed = true
 	op.deadline = time.Now().Add(time.Duration(req.MaxWaitMs) * time.Millisecond)
-	return c.enqueue(pending{finish: func(o *output) error { return c.finishFetch(op, o) }})
+	return c.enqueue(pending{late: op})
 }
 
 // keep makes the operation independent of the frame it came in.
@@ -149,11 +154,14 @@ func (op *fetchOp) keep() {
 	}
 }
 
-// finishFetch waits until enough bytes are there, something went wrong, or the time is up, and answers.
-func (c *conn) finishFetch(op *fetchOp, o *output) error {
+// due is false: what there is to read is found out when the answer's turn comes.
+func (op *fetchOp) due() bool { return false }
+
+// finish waits until enough bytes are there, something went wrong, or the time is up, and answers.
+func (op *fetchOp) finish(o *output) error {
 	defer op.release()
-	if !op.collect() && time.Now().Before(op.deadline) && len(op.parts) > 0 {
-		if err := op.wait(c); err != nil {
+	if op.missed || !op.collect() && time.Now().Before(op.deadline) && len(op.parts) > 0 {
+		if err := op.wait(); err != nil {
 			return err
 		}
 	}
@@ -161,51 +169,52 @@ func (c *conn) finishFetch(op *fetchOp, o *output) error {
 	return op.encode(o)
 }
 
-// wait parks until collect is satisfied or the deadline has passed.
-func (op *fetchOp) wait(c *conn) error {
-	w := replication.NewWaiter()
-	watched := make([]*replication.Partition, len(op.parts))
-	defer func() {
-		for _, p := range watched {
-			if p != nil {
-				p.Unwatch(w)
+// wait parks until collect is satisfied or the deadline has passed. A collect that was not has come before.
+func (op *fetchOp) wait() error {
+	c := op.c
+	if c.waiter == nil {
+		c.waiter = replication.NewWaiter()
+	}
+	w := c.waiter
+	defer op.unwatch(w)
+	for {
+		op.dropRecords()
+		if !op.rewatch(w) {
+			if !w.Wait(c.ctx, op.deadline) {
+				op.collect()
+				return c.ctx.Err()
 			}
 		}
-	}()
-	timer := time.NewTimer(time.Until(op.deadline))
-	defer timer.Stop()
-	for !op.collect() {
-		op.dropRecords()
-		if op.rewatch(w, watched) {
-			continue // what was appended before has woken nobody: look again before waiting
-		}
-		select {
-		case <-w.C:
-		case <-timer.C:
-			op.collect()
+		// What was appended before w watched has woken nobody: so look again, too, after it began to.
+		if op.collect() {
 			return nil
-		case <-c.ctx.Done():
-			return c.ctx.Err()
 		}
 	}
-	return nil
 }
 
 // rewatch makes w watch the replicas that the last collect found, and reports whether any of them is new: a topic may be deleted and made anew
 // while the fetch waits.
-func (op *fetchOp) rewatch(w *replication.Waiter, watched []*replication.Partition) (changed bool) {
+func (op *fetchOp) rewatch(w *replication.Waiter) (changed bool) {
 	for i := range op.parts {
-		p := op.parts[i].p
-		if p == watched[i] {
+		part := &op.parts[i]
+		if part.p == part.watched {
 			continue
 		}
-		if watched[i] != nil {
-			watched[i].Unwatch(w)
+		if part.watched != nil {
+			part.watched.Unwatch(w)
 		}
-		p.Watch(w, op.isolation())
-		watched[i], changed = p, true
+		part.p.Watch(w, op.isolation())
+		part.watched, changed = part.p, true
 	}
 	return changed
+}
+
+func (op *fetchOp) unwatch(w *replication.Waiter) {
+	for i := range op.parts {
+		if p := op.parts[i].watched; p != nil {
+			p.Unwatch(w)
+		}
+	}
 }
 
 // collect reads all partitions within the byte limits and reports whether the answer is due: enough bytes, an error, a log to truncate, or a client to send elsewhere.
@@ -230,6 +239,7 @@ func (op *fetchOp) collect() bool {
 		left = max(0, left-n)
 	}
 	op.looked = true
+	op.wakes.Deliver()
 	return due || total >= op.minBytes
 }
 

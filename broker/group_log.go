@@ -74,8 +74,8 @@ func (l *groupLog) Append(ctx context.Context, partition int32, batch record.Bat
 	if acks != -1 {
 		return nil
 	}
-	timeout := time.Duration(l.b.config.Int("offsets.commit.timeout.ms")) * time.Millisecond
-	if code := p.WaitCommitted(ctx, out.LastOffset, epoch, timeout); code != protocol.None {
+	deadline := time.Now().Add(time.Duration(l.b.config.Int("offsets.commit.timeout.ms")) * time.Millisecond)
+	if code := p.WaitCommitted(ctx, replication.NewWaiter(), out.LastOffset, epoch, deadline); code != protocol.None {
 		return code
 	}
 	return nil

@@ -3,8 +3,6 @@ package broker
 import (
 	"encoding/binary"
 	"errors"
-	"strings"
-	"time"
 
 	"gregor/protocol"
 	"gregor/protocol/record"
@@ -35,14 +33,6 @@ type produceCall struct {
 	partitions []protocol.ProducePartitionResponse // backs resp.Topics[i].Partitions
 	waits      []commitWait
 	silent     bool // it is never answered (errSilent)
-}
-
-// commitWait is an append that is answered when it is committed.
-type commitWait struct {
-	topic, index int // place in resp
-	p            *replication.Partition
-	lastOffset   int64
-	leaderEpoch  int32
 }
 
 // decode reads the request that has the header, prepares its answer, and returns the number of its batches.
@@ -112,7 +102,7 @@ func (c *conn) answerProduce(q *produceCall) error {
 	case q.req.Acks == 0:
 		return nil
 	case len(q.waits) > 0:
-		return c.enqueue(pending{finish: c.deferProduce(q)})
+		return c.enqueue(pending{late: c.deferProduce(q)})
 	case !c.writing.Load():
 		c.out.grab()
 		c.out.buf = protocol.AppendProduceResponse(c.out.buf, q.header, &q.resp)
@@ -303,28 +293,5 @@ func appendFailed(p *replication.Partition, a *protocol.ProducePartitionResponse
 	case protocol.UnknownTopicOrPartition, protocol.NotLeaderOrFollower, protocol.MessageTooLarge, protocol.RecordListTooLarge, protocol.CorruptMessage, protocol.KafkaStorageError:
 	default:
 		a.LogStartOffset = p.Log().LogStartOffset()
-	}
-}
-
-// deferProduce moves a response out of the connection's reused memory, which the next request needs, and returns how it is finished.
-func (c *conn) deferProduce(q *produceCall) func(o *output) error {
-	h := q.header
-	resp := protocol.ProduceResponse{NodeEndpoints: q.resp.NodeEndpoints, Topics: make([]protocol.ProduceTopicResponse, len(q.resp.Topics))}
-	for i, t := range q.resp.Topics {
-		resp.Topics[i] = protocol.ProduceTopicResponse{Name: strings.Clone(t.Name), Partitions: append([]protocol.ProducePartitionResponse(nil), t.Partitions...)}
-	}
-	waits := append([]commitWait(nil), q.waits...)
-	deadline := time.Now().Add(time.Duration(q.req.TimeoutMs) * time.Millisecond)
-	return func(o *output) error {
-		for _, w := range waits {
-			code := w.p.WaitCommitted(c.ctx, w.lastOffset, w.leaderEpoch, time.Until(deadline))
-			resp.Topics[w.topic].Partitions[w.index].ErrorCode = code
-		}
-		if err := c.ctx.Err(); err != nil {
-			return err
-		}
-		o.grab()
-		o.buf = protocol.AppendProduceResponse(o.buf, h, &resp)
-		return nil
 	}
 }

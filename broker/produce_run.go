@@ -18,6 +18,9 @@ const (
 	maxRunTotal = 256
 )
 
+// maxUnwoken is how many runs may be appended before those who wait for the records are woken: a client that never lets the reader wait must not make others wait.
+const maxUnwoken = 8
+
 // produceRun is what a connection reuses from one run to the next.
 type produceRun struct {
 	calls   []produceCall
@@ -81,6 +84,16 @@ func (c *conn) appendProduce(run *produceRun) {
 		}
 	}
 	clear(run.batches)
+	if c.unwoken++; c.unwoken >= maxUnwoken {
+		c.deliverWakes()
+	}
+}
+
+// deliverWakes wakes the followers and consumers that wait for what the reader appended. It comes before the reader waits for anything, bytes above all: whoever waits finds
+// everything that a client sent in one go, and a follower fetches it in one go.
+func (c *conn) deliverWakes() {
+	c.unwoken = 0
+	c.wakes.Deliver()
 }
 
 // admitAll takes the batches of a request into the run. As in Kafka, what stands behind a missing record set is not looked at.
@@ -123,7 +136,7 @@ func (c *conn) appendGroup(run *produceRun, first int) {
 			break // no partition comes twice in one request
 		}
 	}
-	head.p.AppendAll(run.group, acks, storage.FromClient)
+	head.p.AppendAll(run.group, acks, storage.FromClient, &c.wakes)
 	for k, i := range run.members {
 		b := &run.batches[i]
 		c.settle(&run.calls[b.call], b.topic, b.index, b.p, &run.group[k])

@@ -80,32 +80,25 @@ func (p *Partition) CommitStatus(lastOffset int64, leaderEpoch int32) (code prot
 // Committed reports, without waiting, whether an acks=-1 append that ends at lastOffset is committed.
 func (p *Partition) Committed(lastOffset int64) bool { return p.Log().HighWatermark() > lastOffset }
 
-// WaitCommitted waits until the high watermark passes lastOffset. It returns None, REQUEST_TIMED_OUT at the deadline or when ctx ends,
+// WaitCommitted waits, parked in w, until the high watermark passes lastOffset. It returns None, REQUEST_TIMED_OUT at the deadline or when ctx ends,
 // NOT_ENOUGH_REPLICAS_AFTER_APPEND, or NOT_LEADER_OR_FOLLOWER when leadership moved meanwhile.
-func (p *Partition) WaitCommitted(ctx context.Context, lastOffset int64, leaderEpoch int32, timeout time.Duration) protocol.ErrorCode {
-	return p.await(ctx, timeout, func() (protocol.ErrorCode, bool) { return p.CommitStatus(lastOffset, leaderEpoch) })
+func (p *Partition) WaitCommitted(ctx context.Context, w *Waiter, lastOffset int64, leaderEpoch int32, deadline time.Time) protocol.ErrorCode {
+	return p.await(ctx, w, deadline, func() (protocol.ErrorCode, bool) { return p.CommitStatus(lastOffset, leaderEpoch) })
 }
 
-// await waits until look is done, looking again whenever the watermark, the low watermark, the ISR or the role moves; REQUEST_TIMED_OUT at the deadline or when
+// await waits, parked in w, until look is done, looking again whenever the watermark, the low watermark, the ISR or the role moves; REQUEST_TIMED_OUT at the deadline or when
 // ctx ends.
-func (p *Partition) await(ctx context.Context, timeout time.Duration, look func() (code protocol.ErrorCode, done bool)) protocol.ErrorCode {
+func (p *Partition) await(ctx context.Context, w *Waiter, deadline time.Time, look func() (code protocol.ErrorCode, done bool)) protocol.ErrorCode {
 	if code, done := look(); done {
 		return code
 	}
-	w := NewWaiter()
 	p.wait.watermark.add(w)
 	defer p.wait.watermark.remove(w)
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
 	for {
 		if code, done := look(); done {
 			return code
 		}
-		select {
-		case <-w.C:
-		case <-timer.C:
-			return protocol.RequestTimedOut
-		case <-ctx.Done():
+		if !w.Wait(ctx, deadline) {
 			return protocol.RequestTimedOut
 		}
 	}

@@ -100,7 +100,7 @@ func TestWaitCommitted(t *testing.T) {
 					time.AfterFunc(time.Second, func() { tc.after(r, cancel) })
 				}
 				start := time.Now()
-				if got := p.WaitCommitted(ctx, out.LastOffset, tc.epoch, timeout); got != tc.want {
+				if got := p.WaitCommitted(ctx, NewWaiter(), out.LastOffset, tc.epoch, start.Add(timeout)); got != tc.want {
 					t.Errorf("answered %v, want %v", got, tc.want)
 				}
 				if waited := time.Since(start); waited != tc.waited {
@@ -123,7 +123,7 @@ func TestWaitCommittedISRTooSmallAfterwards(t *testing.T) {
 	p.mu.Lock()
 	p.mu.state.isr = []int32{1} // as the leader's own shrinking would
 	p.mu.Unlock()
-	if got := p.WaitCommitted(t.Context(), out.LastOffset, 0, time.Second); got != protocol.NotEnoughReplicasAfterAppend {
+	if got := p.WaitCommitted(t.Context(), NewWaiter(), out.LastOffset, 0, time.Now().Add(time.Second)); got != protocol.NotEnoughReplicasAfterAppend {
 		t.Fatalf("answered %v", got)
 	}
 }
@@ -141,7 +141,7 @@ func TestWaitCommittedWakes(t *testing.T) {
 			}
 		})
 		start := time.Now()
-		if got := p.WaitCommitted(t.Context(), out.LastOffset, 0, time.Minute); got != noCode || time.Since(start) != time.Second {
+		if got := p.WaitCommitted(t.Context(), NewWaiter(), out.LastOffset, 0, start.Add(time.Minute)); got != noCode || time.Since(start) != time.Second {
 			t.Fatalf("answered %v after %v", got, time.Since(start))
 		}
 	})

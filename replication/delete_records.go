@@ -43,7 +43,7 @@ func (p *Partition) LowWatermark() int64 {
 
 // WaitDeleted waits until the low watermark has reached required. Codes: None, REQUEST_TIMED_OUT at the deadline or when ctx ends, NOT_LEADER_OR_FOLLOWER.
 func (p *Partition) WaitDeleted(ctx context.Context, required int64, timeout time.Duration) protocol.ErrorCode {
-	return p.await(ctx, timeout, func() (protocol.ErrorCode, bool) {
+	return p.await(ctx, NewWaiter(), time.Now().Add(timeout), func() (protocol.ErrorCode, bool) {
 		if !p.IsLeader() {
 			return protocol.NotLeaderOrFollower, true
 		}

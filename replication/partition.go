@@ -166,23 +166,26 @@ func (p *Partition) checkEpochLocked(epoch int32) protocol.ErrorCode {
 // Append is AppendAll for one batch.
 func (p *Partition) Append(set []byte, acks int16, origin storage.Origin, out *storage.AppendResult) error {
 	one := []storage.Append{{Set: set}}
-	p.AppendAll(one, acks, origin)
+	p.AppendAll(one, acks, origin, nil)
 	*out = one[0].AppendResult
 	return one[0].Err
 }
 
-// AppendAll writes batches as leader, in order, and wakes who waits once for all of them. With acks -1 it refuses with NOT_ENOUGH_REPLICAS before anything is
-// written when the ISR is smaller than min.insync.replicas. Errors, in Err, are those of storage.Log.AppendAllAsLeader and of CheckLeader.
-func (p *Partition) AppendAll(batches []storage.Append, acks int16, origin storage.Origin) {
+// AppendAll writes batches as leader, in order, and wakes who waits once for all of them: at once, or when wakes, if not nil, are delivered. With acks -1 it refuses with NOT_ENOUGH_REPLICAS
+// before anything is written when the ISR is smaller than min.insync.replicas. Errors, in Err, are those of storage.Log.AppendAllAsLeader and of CheckLeader.
+func (p *Partition) AppendAll(batches []storage.Append, acks int16, origin storage.Origin, wakes *Wakes) {
 	done := p.appendAll(batches, acks, origin)
 	if done.grown {
-		p.wait.logEnd.wakeAll()
+		wakes.grown(p)
 	}
 	if done.flushDue {
+		if wakes != nil {
+			wakes.Deliver() // the followers write while this disk does
+		}
 		done.committed = p.flushAppended(batches)
 	}
 	if done.committed {
-		p.wait.watermark.wakeAll()
+		wakes.committed(p)
 	}
 }
 

@@ -13,9 +13,10 @@ const unknownOffset int64 = -1
 // FollowerFetch is what a fetch says about the replica it comes from.
 type FollowerFetch struct {
 	ID             int32
-	BrokerEpoch    int64 // of the life of the follower's broker (KIP-903); -1: not told, below Fetch v15
-	LogStartOffset int64 // -1: not told, below Fetch v5
-	Recorded       bool  // the position was recorded by an earlier look of the same fetch, which is no news of the follower
+	BrokerEpoch    int64  // of the life of the follower's broker (KIP-903); -1: not told, below Fetch v15
+	LogStartOffset int64  // -1: not told, below Fetch v5
+	Recorded       bool   // the position was recorded by an earlier look of the same fetch, which is no news of the follower
+	Wakes          *Wakes // where the waiters go that its position wakes; nil: they are woken at once
 }
 
 // ReplicaProgress is what a leader knows about another replica of its partition, from that replica's fetches.

@@ -53,7 +53,7 @@ func (p *Partition) Read(ask Ask, out *Read) error {
 	err := p.readLocked(&ask, &seen, out)
 	p.mu.RUnlock()
 	if seen.committed {
-		p.wait.watermark.wakeAll()
+		ask.Follower.Wakes.committed(p)
 	}
 	if seen.joins {
 		p.expandISR(ask.Follower.ID)
