@@ -44,8 +44,8 @@ type conn struct {
 
 	out output // the reader's while writing is false
 
-	writing atomic.Bool // a writer runs: answers go through the queue
-	muted   atomic.Bool // a request was left without an answer (errSilent): nothing after it is answered either, as in Kafka
+	writing atomic.Bool         // a writer runs: answers go through the queue
+	muted   atomic.Bool         // a request was left without an answer (errSilent): nothing after it is answered either, as in Kafka
 	waiter  *replication.Waiter // the writer's; nil until something has waited
 	mu      struct {
 		sync.Mutex
