@@ -108,26 +108,20 @@ func (c *Controller) initialize(b *batch, ps []*partition, failed map[*partition
 // errNoCandidate: no replica may lead under the strategy.
 var errNoCandidate = errors.New("no replica is eligible as leader")
 
-// elect chooses leaders and writes them. A state that another wrote since we read it is read again and decided anew.
+// elect chooses leaders and writes them. A state that another wrote since we read it is read again and decided anew: a choice is written only over the state it
+// was made from, and a partition for which there is none in the state as it is known gets another chance with the state as it is. Leaders below
+// inter.broker.protocol.version 2.7-IV2 write the ISR themselves, and tell of it seconds later.
 func (c *Controller) elect(b *batch, ps []*partition, choose strategy, failed map[*partition]error) error {
+	reread := map[*partition]bool{}
 	for len(ps) > 0 {
-		chosen := map[*partition]election{}
+		chosen, none := c.choose(ps, choose, failed)
+		stale := slices.DeleteFunc(none, func(p *partition) bool { return reread[p] })
+		if err := c.readAgain(stale, reread, failed); err != nil {
+			return err
+		}
 		states := map[protocol.TopicPartition]zk.PartitionState{}
-		for _, p := range ps {
-			if p.leadership == nil {
-				failed[p] = errors.New("it has no leader and ISR information")
-				continue
-			}
-			e, ok := choose(c.cluster, p)
-			if !ok {
-				failed[p] = fmt.Errorf("%w: assigned %v, in sync %v, live %v", errNoCandidate, p.assignment.replicas, p.leadership.ISR, c.cluster.liveBrokers())
-				continue
-			}
-			e.next.ControllerEpoch = c.fence.Epoch
-			if !c.config.Protocol.LeaderRecovery {
-				e.next.Recovery = recovered
-			}
-			chosen[p], states[p.tp] = e, e.next
+		for p, e := range chosen {
+			states[p.tp] = e.next
 		}
 		raced, err := c.writeLeadership(slices.Collect(maps.Keys(chosen)), states, failed)
 		if err != nil {
@@ -145,9 +139,43 @@ func (c *Controller) elect(b *batch, ps []*partition, choose strategy, failed ma
 			b.addLeaderAndISR(e.recipients, p, false)
 			c.setPartitionState(p, onlinePartition)
 		}
-		ps = raced
+		ps = append(raced, stale...)
 	}
 	return nil
+}
+
+// choose applies a strategy to partitions. Those without a choice are failed, and returned, too.
+func (c *Controller) choose(ps []*partition, choose strategy, failed map[*partition]error) (chosen map[*partition]election, none []*partition) {
+	chosen = map[*partition]election{}
+	for _, p := range ps {
+		if p.leadership == nil {
+			failed[p] = errors.New("it has no leader and ISR information")
+			continue
+		}
+		e, ok := choose(c.cluster, p)
+		if !ok {
+			failed[p] = fmt.Errorf("%w: assigned %v, in sync %v, live %v", errNoCandidate, p.assignment.replicas, p.leadership.ISR, c.cluster.liveBrokers())
+			none = append(none, p)
+			continue
+		}
+		e.next.ControllerEpoch = c.fence.Epoch
+		if !c.config.Protocol.LeaderRecovery {
+			e.next.Recovery = recovered
+		}
+		chosen[p] = e
+	}
+	return chosen, none
+}
+
+// readAgain reads the states of partitions once more, and takes their failures back.
+func (c *Controller) readAgain(ps []*partition, reread map[*partition]bool, failed map[*partition]error) error {
+	var tps []protocol.TopicPartition
+	for _, p := range ps {
+		reread[p] = true
+		delete(failed, p)
+		tps = append(tps, p.tp)
+	}
+	return c.readLeadership(tps)
 }
 
 // writeLeadership writes states (whose Version is the expected one) and takes what was written into the cluster. raced

@@ -295,3 +295,48 @@ func TestDeadBrokerLeavesWhatALeaderWrote(t *testing.T) {
 		return slices.Equal(b.leading[p].ISR, []int32{0, 1}) && b.leading[p].LeaderEpoch == 1
 	})
 }
+
+// TestElectionReadsISR: a leader of an old inter.broker.protocol.version took a replica into the ISR, and nobody has told the controller yet when that replica
+// is wanted as leader: once because it is the preferred one, once because nobody else is left.
+func TestElectionReadsISR(t *testing.T) {
+	s, bs, c := three(t)
+	p := tp{Topic: "t"}
+	id, err := bs[0].client.CreateTopic("t", map[int32][]int32{0: {1, 0}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bs[0].awaitLeader(p, 1)
+	read := func() zk.PartitionState {
+		t.Helper()
+		states, err := bs[0].client.PartitionStates([]tp{p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return states[p]
+	}
+	write := func(leader *fakeBroker, isr ...int32) {
+		t.Helper()
+		st := read()
+		st.ISR = isr
+		if _, err := leader.client.UpdateISR(p, st); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st := read()
+	if got := c.AlterPartition(t.Context(), alterRequest(bs[1], id, p, st.LeaderEpoch, st.Version, []int32{1})).Topics[0].Partitions[0]; got.ErrorCode != 0 {
+		t.Fatalf("%+v", got)
+	}
+	write(bs[1], 1, 0)
+	bs[1].die()
+	bs[0].awaitLeader(p, 0)
+	back := startBroker(t, s, 1)
+	back.awaitLeader(p, 0)
+	write(bs[0], 0, 1)
+	r := kmsg.NewElectLeadersRequest()
+	r.Version, r.ElectionType = 2, electionPreferred
+	r.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+	if got := c.ElectLeaders(t.Context(), &r).Topics[0].Partitions[0]; got.ErrorCode != 0 {
+		t.Errorf("preferred election: %v", protocol.ErrorCode(got.ErrorCode))
+	}
+	back.awaitLeader(p, 1)
+}

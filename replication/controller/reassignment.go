@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"fmt"
 	"slices"
 
 	"gregor/protocol"
@@ -20,13 +19,23 @@ func (c *Controller) reassignTo(p *partition, next assignment) error {
 		return err
 	}
 	if !c.reassignmentComplete(p) {
-		if err := c.raiseLeaderEpoch(p); err != nil {
+		if err := c.announceReplicas(p); err != nil {
 			return err
 		}
 		// One whose broker was away meanwhile has been started again already.
 		return c.moveReplicas(slices.DeleteFunc(replicasOf(p, next.adding), func(r replica) bool { return p.replicas[r.broker] != nonExistentReplica }), newReplica)
 	}
 	return c.finishReassignment(p, next)
+}
+
+// announceReplicas tells of a changed replica set in a new leader epoch. A partition that never had a leader may get one among the new replicas; if none of them is alive
+// either, it gets one with the first broker that comes. (Apache Kafka's controller gives its term up over such a partition, again and again.)
+func (c *Controller) announceReplicas(p *partition) error {
+	if p.leadership != nil {
+		return c.raiseLeaderEpoch(p)
+	}
+	_, err := c.movePartitions([]*partition{p}, onlinePartition, electOffline(c.config.UncleanLeaderElection))
+	return err
 }
 
 // updateReassignment writes a new target to ZooKeeper, then to memory. Replicas that only the former target wanted stop.
@@ -108,9 +117,6 @@ func (c *Controller) moveLeaderIntoTarget(p *partition) (led bool, err error) {
 func (c *Controller) raiseLeaderEpoch(p *partition) error {
 	failed := map[*partition]error{}
 	for again := []*partition{p}; len(again) > 0; {
-		if p.leadership == nil {
-			return fmt.Errorf("partition %s has no leader and ISR information", p.tp)
-		}
 		next := following(p)
 		next.ControllerEpoch = c.fence.Epoch
 		raced, err := c.writeLeadership(again, map[protocol.TopicPartition]zk.PartitionState{p.tp: next}, failed)
@@ -161,11 +167,14 @@ func (c *Controller) writeAssignment(p *partition, a assignment) error {
 	return err
 }
 
-// resumeReassignmentsOf continues reassignments of partitions, after a failover or when a broker came.
+// resumeReassignmentsOf continues reassignments of partitions, after a failover or when a broker came. One that cannot go on does not stop the others, nor the event.
 func (c *Controller) resumeReassignmentsOf(keep func(*partition) bool) error {
 	for _, p := range c.cluster.partitionsWhere(func(p *partition) bool { return c.cluster.reassigning[p.tp] && keep(p) }) {
 		if err := c.reassignTo(p, p.assignment); err != nil {
-			return err
+			if transient(err) != nil {
+				return err
+			}
+			c.warn("Failed to resume the reassignment of %s: %v", p.tp, err)
 		}
 	}
 	return nil

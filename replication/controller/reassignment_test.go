@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"slices"
 	"testing"
 
@@ -85,4 +86,34 @@ func TestReassignmentKeepsReplicas(t *testing.T) {
 	if !ok || !got.moving || !slices.Equal(got.assigned, []int32{1, 0}) {
 		t.Errorf("%+v, %v", got, ok)
 	}
+}
+
+// TestReassignmentWithoutLeader: a topic whose brokers never came is to move to one that is here, another one to brokers that are away as well. The next controller takes
+// both up: the first gets its leader, the second waits, and neither keeps the term from beginning.
+func TestReassignmentWithoutLeader(t *testing.T) {
+	s, bs, first := three(t)
+	for name, replicas := range map[string][]int32{"here": {7, 8}, "away": {7, 8}} {
+		if _, err := bs[0].client.CreateTopic(name, map[int32][]int32{0: replicas}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the topics", func() bool {
+		n, ok := call(t.Context(), first, func() (int, error) { return len(first.cluster.topics), nil })
+		return ok && n == 2
+	})
+	first.Stop()
+	s.Put("/admin/reassign_partitions", []byte(`{"version":1,"partitions":[{"topic":"away","partition":0,"replicas":[8,9]},{"topic":"here","partition":0,"replicas":[2,8]}]}`))
+	second := control(t, bs[1], nil)
+	eventually(t, "the second term", second.Active)
+	bs[2].awaitLeader(tp{Topic: "here"}, 2)
+	for range 2 { // in the same term, then in the next
+		moving, ok := call(t.Context(), second, func() (map[tp]bool, error) { return maps.Clone(second.cluster.reassigning), nil })
+		if !ok || !moving[tp{Topic: "here"}] || !moving[tp{Topic: "away"}] {
+			t.Fatalf("on the move: %v, %v", moving, ok)
+		}
+		second.Stop()
+		second = control(t, bs[0], nil)
+		eventually(t, "the next term", second.Active)
+	}
+	startBroker(t, s, 9).awaitLeader(tp{Topic: "away"}, 9)
 }
