@@ -17,6 +17,7 @@ type fault struct {
 var faults = []fault{
 	{"kill", 6, func(w *world, n *node) { w.kill(n, false) }},
 	{"power", 6, (*world).powerFailure},
+	{"power, unseen", 3, (*world).unseenPowerFailure},
 	{"clean stop", 2, (*world).cleanStop},
 	{"pause", 8, (*world).pause},
 	{"cut from peers", 8, (*world).cutPeers},
@@ -99,6 +100,29 @@ func (w *world) powerFailure(n *node) {
 		return
 	}
 	w.kill(n, w.options.fetchVersion >= 15)
+}
+
+// unseenPowerFailure is one whose victim is back before the controller looks, and the controller, busy with something else, dies before it does. So no
+// controller has seen the broker go, and what the last one wrote is younger than the registration that it did not know of.
+func (w *world) unseenPowerFailure(n *node) {
+	if w.tree.controller == nil || w.node(w.tree.controller.id) == n || n.zk == nil || n.zk.cut {
+		return
+	}
+	control := w.node(w.tree.controller.id)
+	s, life := n.zk.session, control.life
+	control.zk.lateUntil = w.now + w.between(50, 250)
+	w.electPreferred()
+	w.powerFailure(n)
+	if n.running {
+		return
+	}
+	w.tree.expire(s)
+	n.start()
+	w.in(w.between(5, 150), func() {
+		if control.life == life {
+			w.kill(control, false)
+		}
+	})
 }
 
 // cleanStop is SIGTERM without the controlled shutdown: everything is flushed, and the session is closed.

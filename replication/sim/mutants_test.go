@@ -6,6 +6,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/replication"
+	"gregor/zk"
 )
 
 // mutant takes one rule away from the product, from outside: a simulation that does not notice proves nothing.
@@ -21,6 +22,8 @@ const (
 	staleControllerAccepted        // neither brokers nor ZooKeeper fence a controller of an earlier epoch (KAFKA-1188, KAFKA-6082)
 	rebornReplicaInSync            // fetches do not tell a broker's life (KAFKA-14617)
 	truncateToWatermark            // a follower cuts its log to its high watermark, and not by epoch (KIP-101)
+	livesUnknown                   // a new controller takes whoever is registered for who was in sync
+	livesFromOrder                 // it knows only which lives are younger than the state: the state does not say whom it means (isr_epochs)
 )
 
 var mutants = []struct {
@@ -30,6 +33,7 @@ var mutants = []struct {
 	{"no epoch truncation", noEpochTruncation}, {"ack before replication", ackBeforeReplication}, {"watermark from the leader alone", watermarkFromLeader},
 	{"watermark from a diverging fetch", divergingFetchCounts}, {"no zkVersion check", noVersionCheck}, {"stale controller accepted", staleControllerAccepted},
 	{"reborn replica in sync", rebornReplicaInSync}, {"truncation to the watermark", truncateToWatermark},
+	{"lives unknown", livesUnknown}, {"lives known from the order of transactions alone", livesFromOrder},
 }
 
 // TestMutants shows that each missing rule is noticed.
@@ -94,4 +98,15 @@ func (n *node) mutateLeaderAndISR(r *kmsg.LeaderAndISRRequest) *kmsg.LeaderAndIS
 		}
 	}
 	return r
+}
+
+// mutateState is what a mutant does to a state that a controller reads.
+func (w *world) mutateState(st zk.PartitionState) zk.PartitionState {
+	switch w.options.mutant {
+	case livesUnknown:
+		st.ISREpochs, st.Modified = nil, 0
+	case livesFromOrder:
+		st.ISREpochs = nil
+	}
+	return st
 }

@@ -18,6 +18,8 @@ type zkClient struct {
 
 	expired []func()
 	watches []*watch
+	// lateUntil is when this client hears of brokers that come and go, at the earliest: its process has other things to do.
+	lateUntil int64
 }
 
 type watchKey struct {
@@ -143,8 +145,11 @@ func (z *zkClient) noticed(key watchKey) {
 }
 
 func (z *zkClient) deliver(w *watch) {
-	s := z.session
-	z.node.world.plan(z.node.world.latency(), z.node, func() {
+	s, delay := z.session, z.node.world.latency()
+	if w.key.path == zk.BrokerIDsPath {
+		delay = max(delay, z.lateUntil-z.node.world.now)
+	}
+	z.node.world.plan(delay, z.node, func() {
 		if !w.pending || w.gone || z.cut || s != z.session || s.expired {
 			return // what a dead session had to tell comes with the next
 		}
@@ -264,7 +269,7 @@ func (z *zkClient) PartitionStates(tps []protocol.TopicPartition) (map[protocol.
 	err := z.read(func() {
 		for _, tp := range tps {
 			if st, ok := z.tree().states[tp]; ok {
-				found[tp] = st
+				found[tp] = z.node.world.mutateState(st)
 			}
 		}
 	})
