@@ -41,9 +41,13 @@ func (p *Partition) LowWatermark() int64 {
 	return low
 }
 
-// WaitDeleted waits until the low watermark has reached required. Codes: None, REQUEST_TIMED_OUT at the deadline or when ctx ends, NOT_LEADER_OR_FOLLOWER.
+// WaitDeleted waits until the low watermark has reached required. It looks again when a log start has moved, and when brokers have come or gone: a dead follower is not
+// waited for. Codes: None, REQUEST_TIMED_OUT at the deadline or when ctx ends, NOT_LEADER_OR_FOLLOWER.
 func (p *Partition) WaitDeleted(ctx context.Context, required int64, timeout time.Duration) protocol.ErrorCode {
-	return p.await(ctx, NewWaiter(), time.Now().Add(timeout), func() (protocol.ErrorCode, bool) {
+	w := NewWaiter()
+	p.m.deletions.add(w)
+	defer p.m.deletions.remove(w)
+	return p.await(ctx, w, time.Now().Add(timeout), func() (protocol.ErrorCode, bool) {
 		if !p.IsLeader() {
 			return protocol.NotLeaderOrFollower, true
 		}

@@ -142,8 +142,11 @@ func (fs *fetchers) close() {
 	fs.clear()
 }
 
-// BrokersChanged tells that brokers have come, gone or moved: who waits for its leader tries again.
-func (m *Manager) BrokersChanged() { m.fetchers.retry() }
+// BrokersChanged tells that brokers have come, gone or moved: who waits for its leader tries again, and who waits for followers to delete records looks who is left.
+func (m *Manager) BrokersChanged() {
+	m.fetchers.retry()
+	m.deletions.wakeAll()
+}
 
 // ResizeFetchers takes a changed num.replica.fetchers into force.
 func (m *Manager) ResizeFetchers(count int) {

@@ -46,7 +46,8 @@ type Manager struct {
 	// change serialises controller requests, as Kafka's replicaStateChangeLock does.
 	change sync.Mutex
 
-	fetchers fetchers
+	fetchers  fetchers
+	deletions watchers // who waits for followers to delete records
 
 	mu struct {
 		sync.RWMutex
