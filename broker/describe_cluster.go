@@ -8,7 +8,7 @@ import (
 
 // DescribeCluster (60), versions 0-1: the live brokers with their endpoints on the client's listener, and the controller.
 //
-// Differences from Apache: error messages are worded differently.
+// Differences from Apache: error messages are worded differently. A broker that no controller has told anything yet names itself, as in Metadata.
 
 func init() { handle(describeCluster) }
 
@@ -34,7 +34,7 @@ func describeCluster(b *Broker, rq *request, r *kmsg.DescribeClusterRequest) (km
 		resp.ClusterAuthorizedOperations = clusterOperations
 	}
 	m := metadataAnswer{image: image, listener: rq.listener}
-	for _, alive := range m.brokers() {
+	for _, alive := range b.aliveFor(&m) {
 		answer := kmsg.NewDescribeClusterResponseBroker()
 		answer.NodeID, answer.Host, answer.Port, answer.Rack = alive.NodeID, alive.Host, alive.Port, alive.Rack
 		resp.Brokers = append(resp.Brokers, answer)

@@ -34,9 +34,7 @@ func metadata(b *Broker, rq *request, r *kmsg.MetadataRequest) (kmsg.Response, e
 		resp.Topics, missing = m.askedTopics(r)
 	}
 	resp.Topics = append(resp.Topics, b.missingTopics(missing, r)...)
-	if resp.Brokers = m.brokers(); len(image.brokers) == 0 {
-		resp.Brokers = itself(b.registration(), rq.listener)
-	}
+	resp.Brokers = b.aliveFor(&m)
 	resp.ClusterID = &b.clusterID
 	resp.ControllerID = image.controllerID
 	if r.IncludeClusterAuthorizedOperations {
@@ -174,6 +172,14 @@ func (m *metadataAnswer) brokers() []kmsg.MetadataResponseBroker {
 	}
 	slices.SortFunc(brokers, func(a, b kmsg.MetadataResponseBroker) int { return int(a.NodeID) - int(b.NodeID) })
 	return brokers
+}
+
+// aliveFor lists the live brokers for a client; this one alone before the first UpdateMetadata.
+func (b *Broker) aliveFor(m *metadataAnswer) []kmsg.MetadataResponseBroker {
+	if len(m.image.brokers) == 0 {
+		return itself(b.registration(), m.listener)
+	}
+	return m.brokers()
 }
 
 // itself is a broker as it names itself to clients of a listener.

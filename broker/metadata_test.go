@@ -55,26 +55,31 @@ func metadataRequest(version int16, topics ...kmsg.MetadataRequestTopic) *kmsg.M
 }
 
 // A list without brokers would have clients forget all they know, so that a broker which has just started and has not heard of a controller names itself.
-func TestMetadataNamesItselfBeforeTheFirstUpdate(t *testing.T) {
+func TestNamesItselfBeforeTheFirstUpdate(t *testing.T) {
 	b := hotBroker(t)
 	b.id = 7
-	resp, err := metadata(b, &request{listener: "PLAINTEXT"}, &kmsg.MetadataRequest{Version: 12, Topics: []kmsg.MetadataRequestTopic{}})
-	if err != nil {
-		t.Fatal(err)
+	expect := func(when string, id, port int32) {
+		t.Helper()
+		rq := &request{listener: "PLAINTEXT"}
+		resp, err := metadata(b, rq, &kmsg.MetadataRequest{Version: 12, Topics: []kmsg.MetadataRequestTopic{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if brokers := resp.(*kmsg.MetadataResponse).Brokers; len(brokers) != 1 || brokers[0].NodeID != id || brokers[0].Port != port {
+			t.Errorf("Metadata %s: %+v", when, brokers)
+		}
+		if resp, err = describeCluster(b, rq, &kmsg.DescribeClusterRequest{Version: 0}); err != nil {
+			t.Fatal(err)
+		}
+		if brokers := resp.(*kmsg.DescribeClusterResponse).Brokers; len(brokers) != 1 || brokers[0].NodeID != id || brokers[0].Port != port {
+			t.Errorf("DescribeCluster %s: %+v", when, brokers)
+		}
 	}
-	brokers := resp.(*kmsg.MetadataResponse).Brokers
-	if len(brokers) != 1 || brokers[0].NodeID != 7 || brokers[0].Port != 9092 {
-		t.Errorf("before the first update: %+v", brokers)
-	}
+	expect("before the first update", 7, 9092)
 	told := kmsg.NewUpdateMetadataRequestLiveBroker()
 	told.ID, told.Endpoints = 3, []kmsg.UpdateMetadataRequestLiveBrokerEndpoint{{Port: 1, Host: "other", ListenerName: "PLAINTEXT"}}
 	b.metadata.Update(&kmsg.UpdateMetadataRequest{Version: 8, LiveBrokers: []kmsg.UpdateMetadataRequestLiveBroker{told}})
-	if resp, err = metadata(b, &request{listener: "PLAINTEXT"}, &kmsg.MetadataRequest{Version: 12, Topics: []kmsg.MetadataRequestTopic{}}); err != nil {
-		t.Fatal(err)
-	}
-	if brokers := resp.(*kmsg.MetadataResponse).Brokers; len(brokers) != 1 || brokers[0].NodeID != 3 {
-		t.Errorf("after it: %+v", brokers)
-	}
+	expect("after it", 3, 1)
 }
 
 func TestCheckMetadataRequest(t *testing.T) {
