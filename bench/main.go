@@ -135,9 +135,11 @@ func bench(ctx context.Context, o options) error {
 	}
 	run := &measured{Conditions: conditions(l, o)}
 	fmt.Println("- " + strings.Join(run.Conditions, "\n- "))
+	steps := plan(o, chosen)
+	announce(o, steps)
 	out := newResults()
 	begun := time.Now()
-	err = l.measureAll(ctx, o, chosen, out)
+	err = l.measureAll(ctx, o, steps, out)
 	run.Conditions = append(run.Conditions, fmt.Sprintf("the run took %s; load average at the end: %s", time.Since(begun).Round(time.Second), strings.TrimSpace(readSystem("/proc/loadavg"))))
 	run.Samples, run.Failures = out.samples, out.failures
 	fmt.Println("\n" + out.table(chosen) + "\n" + out.curveTable(chosen, ""))

@@ -15,6 +15,8 @@ type scenario struct {
 	home     home
 	long     bool          // runs with -long, or when it is asked for
 	limit    time.Duration // for one broker's turn
+	pace     pace          // what a turn takes
+	once     bool          // runs in one turn of each broker only, because it takes long
 	ceilings []kind        // bare programs that run it, too
 	measures []measure
 	run      func(context.Context, *turn) error

@@ -12,18 +12,12 @@ import (
 // order is a round: Apache Kafka and gregor in turn, so that what changes slowly on a machine meets both alike. What shows the ceiling stands between.
 var order = []kind{apache, gregor, null, loop, gregor, apache}
 
-// measureAll runs the rounds. A scenario that fails is noted and takes no other one down.
-func (l *lab) measureAll(ctx context.Context, o options, chosen []scenario, out *results) error {
-	for round := range o.rounds {
-		for turn, k := range order {
-			mine := slices.DeleteFunc(slices.Clone(chosen), func(s scenario) bool { return !s.runsOn(k) })
-			if len(mine) == 0 || len(o.only) > 0 && !slices.Contains(o.only, string(k)) {
-				continue
-			}
-			fmt.Printf("round %d of %d, turn %d of %d: %s\n", round+1, o.rounds, turn+1, len(order), k)
-			if err := l.session(ctx, k, o, mine, out); err != nil {
-				return err
-			}
+// measureAll runs a plan. A scenario that fails is noted and takes no other one down.
+func (l *lab) measureAll(ctx context.Context, o options, steps []step, out *results) error {
+	for _, t := range steps {
+		fmt.Printf("round %d of %d, turn %d of %d: %s\n", t.round+1, o.rounds, t.turn+1, len(order), t.kind)
+		if err := l.session(ctx, t.kind, o, t.scenarios, out); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -55,6 +49,7 @@ func (l *lab) session(ctx context.Context, k kind, o options, chosen []scenario,
 			}
 		}
 		at = s.home
+		begun := time.Now()
 		err := func() error {
 			limited, cancel := context.WithTimeout(ctx, s.patience())
 			defer cancel()
@@ -78,6 +73,7 @@ func (l *lab) session(ctx context.Context, k kind, o options, chosen []scenario,
 			fmt.Printf("  %-4s %s: FAILED: %s\n", s.name, k, strings.ReplaceAll(err.Error(), "\n", "\n      "))
 			leave()
 		}
+		fmt.Printf("  %-4s took %.1f s\n", s.name, time.Since(begun).Seconds())
 	}
 	return nil
 }
