@@ -30,7 +30,7 @@ func (b *Broker) followConfig() replication.FollowConfig {
 // fetchOverNetwork are the connections to leaders.
 func (b *Broker) fetchOverNetwork() *replication.Network {
 	n := &replication.Network{
-		BrokerID: b.id, Addr: b.interBrokerAddr, Logger: b.logging.Logger,
+		BrokerID: b.id, Addr: b.interBrokerAddr, News: b.vigil.touch, Logger: b.logging.Logger,
 		SocketTimeout: time.Duration(b.config.Int("replica.socket.timeout.ms")) * time.Millisecond,
 	}
 	if bytes, set := b.socketBuffer("replica.socket.receive.buffer.bytes"); set {

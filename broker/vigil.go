@@ -28,7 +28,7 @@ const (
 
 func newVigil() *vigil { return &vigil{wake: make(chan struct{}, 1)} }
 
-// touch is called for every read of a connection. On a busy broker it reads two words and writes none.
+// touch is called for every read of a connection, and for every answer with something in it that a follower gets. On a busy broker it reads two words and writes none.
 func (v *vigil) touch() {
 	if !v.seen.Load() {
 		v.seen.Store(true)

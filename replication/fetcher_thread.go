@@ -18,6 +18,7 @@ type Network struct {
 	Addr          func(broker int32) (string, error) // host:port of a broker's inter-broker listener; an error while it is not alive
 	SocketTimeout time.Duration                      // replica.socket.timeout.ms
 	ReceiveBuffer int                                // replica.socket.receive.buffer.bytes; 0 leaves it to the operating system
+	News          func()                             // called for every answer to a fetch that has something in it; may be nil
 	Logger        func(name string) *slog.Logger
 }
 
@@ -25,7 +26,7 @@ type Network struct {
 func (n *Network) Run(f *Fetcher) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &fetcherThread{
-		f: f, ctx: ctx, log: n.Logger("kafka.server.ReplicaFetcherThread"), done: make(chan struct{}),
+		f: f, ctx: ctx, news: n.News, log: n.Logger("kafka.server.ReplicaFetcherThread"), done: make(chan struct{}),
 		conn: peer.NewLockstep(peer.LockstepConfig{
 			Addr:           func() (string, error) { return n.Addr(f.Leader()) },
 			ClientID:       fmt.Sprintf("broker-%d-fetcher-%d", n.BrokerID, f.ID()),
@@ -48,6 +49,8 @@ type fetcherThread struct {
 	conn *peer.Lockstep
 	log  *slog.Logger
 	done chan struct{}
+
+	news func()
 
 	fetched protocol.FetchResponse
 }
@@ -98,6 +101,8 @@ func (t *fetcherThread) exchange(step Step) error {
 		t.f.ApplyFetch(time.Now(), &t.fetched)
 		if len(t.fetched.Partitions) == 0 {
 			t.conn.Release()
+		} else if t.news != nil {
+			t.news()
 		}
 		return nil
 	}

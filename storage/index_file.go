@@ -28,6 +28,8 @@ type indexFile struct {
 		pending []byte   // entries behind them
 		near    []byte   // entries of the file from nearAt on, which the last search ended in; nil before the first
 		nearAt  int64
+		last    []byte // the last entry, which nearly every append looks at; of no use when there are not lastOf entries
+		lastOf  int64
 		cuts    int  // counts truncations: what was read before one is not kept
 		dirty   bool // something was written since the last fsync
 		exists  bool // the file is there
@@ -78,6 +80,7 @@ func (x *indexFile) append(entry []byte) error {
 		}
 	}
 	x.mu.pending = append(x.mu.pending, entry...)
+	x.mu.last, x.mu.lastOf = append(x.mu.last[:0], entry...), x.countLocked()
 	return nil
 }
 
@@ -148,7 +151,15 @@ func (x *indexFile) last(dst []byte) (ok bool, err error) {
 	if n == 0 {
 		return false, nil
 	}
-	return true, x.entryLocked(n-1, dst)
+	if x.mu.lastOf != n {
+		entry := make([]byte, x.entrySize)
+		if err := x.entryLocked(n-1, entry); err != nil {
+			return false, err
+		}
+		x.mu.last, x.mu.lastOf = entry, n
+	}
+	copy(dst, x.mu.last)
+	return true, nil
 }
 
 // countWhere returns how many leading entries satisfy in, which must hold for a prefix of them and for nothing
@@ -263,6 +274,6 @@ func (x *indexFile) abandon() {
 }
 
 func (x *indexFile) forgetNearLocked() {
-	x.mu.near = nil
+	x.mu.near, x.mu.lastOf = nil, 0
 	x.mu.cuts++
 }
