@@ -18,8 +18,9 @@ import (
 	"gregor/zk"
 )
 
-// Start brings a broker up and returns when all listeners serve requests. On an error, also when ctx ends meanwhile, everything that was started is
-// stopped again. Once Start has returned, ctx has no meaning any more.
+// Start brings a broker up and returns when all listeners serve requests and the cluster is known. Requests are served before the first election is over, because a new
+// controller of many partitions has much to read: who asks meanwhile finds a broker that does not know the cluster yet. On an error, also when ctx ends meanwhile,
+// everything that was started is stopped again. Once Start has returned, ctx has no meaning any more.
 func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Broker, error) {
 	b := &Broker{
 		config: cfg, logging: logs, metadata: newMetadataCache(), failed: make(chan error, 1), dirFailures: make(chan dirFailure, len(cfg.LogDirs())),
@@ -37,7 +38,8 @@ func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Bro
 	interruptible := context.AfterFunc(ctx, b.cancel)
 	b.limits = newConnectionLimits(cfg, cfg.InterBrokerListener(), b.bound)
 	for _, step := range []func() error{
-		b.connectZooKeeper, b.openLogs, b.startConfigs, b.loadLogs, b.bindListeners, b.startReplicas, b.startGroups, b.register, b.writeIdentity, b.startController, b.follow,
+		b.connectZooKeeper, b.openLogs, b.startConfigs, b.loadLogs, b.bindListeners, b.startReplicas, b.startGroups, b.register, b.writeIdentity,
+		b.makeController, b.follow, b.serve, b.startController,
 	} {
 		err := step()
 		if err == nil {
@@ -52,13 +54,18 @@ func Start(ctx context.Context, cfg *config.Store, logs *logging.Registry) (*Bro
 		b.abort()
 		return nil, ctx.Err()
 	}
+	b.awaitMetadata()
+	b.log("kafka.server.KafkaServer", fmt.Sprintf("[KafkaServer id=%d] started", b.id))
+	return b, nil
+}
+
+// serve begins to answer requests.
+func (b *Broker) serve() error {
 	b.workers.Go(func() { b.vigil.run(b.ctx) })
 	for _, ln := range b.bound() {
 		ln.start()
 	}
-	b.awaitMetadata()
-	b.log("kafka.server.KafkaServer", fmt.Sprintf("[KafkaServer id=%d] started", b.id))
-	return b, nil
+	return nil
 }
 
 // awaitMetadata lets the controller's first UpdateMetadata come in, so that who waits for the line "started" finds a broker that knows its cluster: a topic
@@ -256,7 +263,7 @@ func (b *Broker) writeIdentity() error {
 	return b.logs.WriteMeta(storage.MetaProperties{ClusterID: b.clusterID, BrokerID: b.id, Present: true})
 }
 
-func (b *Broker) startController() error {
+func (b *Broker) makeController() error {
 	c := b.config
 	b.controller = controller.New(controller.Config{
 		BrokerID:             b.id,
@@ -276,8 +283,11 @@ func (b *Broker) startController() error {
 		TopicIDHint:           b.topicIDHint,
 		Logger:                b.logging.Logger,
 	}, b.zk)
-	return b.controller.Start()
+	return nil
 }
+
+// startController returns when the first election is over, and the term has begun if this broker has won it.
+func (b *Broker) startController() error { return b.controller.Start() }
 
 // topicIDHint is the id that this broker's logs know a topic by.
 func (b *Broker) topicIDHint(topic string) (protocol.TopicID, bool) {

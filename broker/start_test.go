@@ -242,6 +242,51 @@ func TestInterruptedStart(t *testing.T) {
 	eventually(t, "the end of all goroutines", func() bool { return len(goroutines()) <= before })
 }
 
+// Requests are answered while the first election goes on: a controller of many partitions reads for long.
+func TestServesDuringElection(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	zk := zktest.Start(t)
+	release := zk.Hold(t, "/isr_change_notification")
+	started := make(chan error, 1)
+	go func() {
+		_, err := tryBroker(t, zk, properties(t, zk, map[string]string{"listeners": "PLAINTEXT://" + addr}))
+		started <- err
+	}()
+	early := dialing(t, addr)
+	early.alive()
+	select {
+	case err := <-started:
+		t.Fatalf("the start has ended (%v) although the controller knows nothing yet", err)
+	default:
+	}
+	release()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	early.alive()
+}
+
+// dialing connects to an address as soon as somebody listens there.
+func dialing(t *testing.T, addr string) *client {
+	t.Helper()
+	var nc net.Conn
+	eventually(t, "a listener on "+addr, func() (ok bool) {
+		var err error
+		nc, err = net.Dial("tcp", addr)
+		return err == nil
+	})
+	t.Cleanup(func() { nc.Close() })
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	return &client{Conn: nc, t: t}
+}
+
 // When its ZooKeeper session expires, a broker registers again with a new epoch, is controller again, and goes on serving.
 func TestSessionExpiry(t *testing.T) {
 	r := startBroker(t, nil)

@@ -52,13 +52,17 @@ type ManagerConfig struct {
 	OnDirFailure               func(dir string, err error)  // called once per directory, after its logs are closed
 }
 
-func (c *ManagerConfig) topicConfig(topic string) *LogConfig {
-	if c.TopicConfig == nil {
-		d := c.InitialDefault
-		return &d
+// topicConfig asks for a topic's configuration. Logs that come one after the other mostly have equal ones, and then share it.
+func (m *Manager) topicConfig(topic string) *LogConfig {
+	c := m.cfg.InitialDefault
+	if m.cfg.TopicConfig != nil {
+		c = m.cfg.TopicConfig(topic)
 	}
-	t := c.TopicConfig(topic)
-	return &t
+	if last := m.lastConfig.Load(); last != nil && *last == c {
+		return last
+	}
+	m.lastConfig.Store(&c)
+	return &c
 }
 
 // withDefaults fills in what a caller may leave out.

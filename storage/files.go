@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -105,10 +106,100 @@ const maxSmallFile = 256 << 20
 
 var errFileTooLarge = errors.New("file is too large to be what its name says")
 
-// readSmallFile reads a whole file of bounded size.
+// readSmallFile reads a whole file of bounded size. A start reads several for each of thousands of logs, so it asks the system for nothing that os.File would
+// want besides: no poller, no blocking mode.
 func readSmallFile(path string) ([]byte, error) {
-	if st, err := os.Stat(path); err == nil && st.Size() > maxSmallFile {
+	f, err := openRaw(path, unix.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.close()
+	size, err := f.size()
+	if err != nil {
+		return nil, err
+	}
+	if size > maxSmallFile {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errFileTooLarge}
 	}
-	return os.ReadFile(path)
+	data := make([]byte, size)
+	n, err := f.ReadAt(data, 0)
+	if err == io.EOF { // it has become shorter meanwhile
+		err = nil
+	}
+	return data[:n], err
+}
+
+// rawFile is a file that is open for a few reads only.
+type rawFile struct {
+	fd   int
+	path string
+}
+
+// openRaw opens a file, or a directory. Errors are *fs.PathError, as os.Open's.
+func openRaw(path string, flags int) (rawFile, error) {
+	for {
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+		switch err {
+		case nil:
+			return rawFile{fd, path}, nil
+		case unix.EINTR:
+		default:
+			return rawFile{}, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+	}
+}
+
+func (f rawFile) close() { unix.Close(f.fd) } // nothing was written that it could fail to write
+
+func (f rawFile) size() (int64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(f.fd, &st); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: f.path, Err: err}
+	}
+	return st.Size, nil
+}
+
+// ReadAt is io.ReaderAt.
+func (f rawFile) ReadAt(b []byte, at int64) (read int, err error) {
+	for read < len(b) {
+		n, err := unix.Pread(f.fd, b[read:], at+int64(read))
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return read, &fs.PathError{Op: "read", Path: f.path, Err: err}
+		case n == 0:
+			return read, io.EOF
+		default:
+			read += n
+		}
+	}
+	return read, nil
+}
+
+// dirBuffer holds the entries of most directories of logs.
+const dirBuffer = 8 << 10
+
+var dirBuffers = sync.Pool{New: func() any { return new([dirBuffer]byte) }}
+
+// readDirNames lists a directory, in no order.
+func readDirNames(path string) (names []string, err error) {
+	d, err := openRaw(path, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	defer d.close()
+	buf := dirBuffers.Get().(*[dirBuffer]byte)
+	defer dirBuffers.Put(buf)
+	for {
+		n, err := unix.ReadDirent(d.fd, buf[:])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, &fs.PathError{Op: "readdirent", Path: path, Err: err}
+		case n == 0:
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
 }

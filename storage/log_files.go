@@ -11,52 +11,66 @@ import (
 	"strings"
 )
 
-// listSegments reads the partition's directory: it finishes or undoes what a crash interrupted, and returns the segments by
+// listSegments reads the partition's directory: it finishes or undoes what a crash interrupted, and returns the files that are there and the segments by
 // rising base. Index files without a log file go.
-func (l *Log) listSegments() ([]*segment, error) {
-	if err := l.finishSwaps(); err != nil {
-		return nil, err
+func (l *Log) listSegments() (files []string, segments []*segment, err error) {
+	if files, err = l.finishSwaps(); err != nil {
+		return nil, nil, err
 	}
-	names, err := readDirNames(l.path)
-	if err != nil {
-		return nil, err
-	}
-	var segments []*segment
-	bases := map[int64]bool{}
-	for _, name := range names {
+	for _, name := range files {
 		base, ok := parseOffsetFileName(name, logSuffix)
 		if !ok {
 			continue
 		}
 		st, err := os.Stat(filepath.Join(l.path, name))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		bases[base] = true
 		segments = append(segments, newSegment(l.path, base, st.Size(), st.ModTime().UnixMilli()))
 	}
-	for _, name := range names {
+	slices.SortFunc(segments, func(a, b *segment) int { return cmp.Compare(a.base, b.base) })
+	for _, name := range files {
 		for _, suffix := range []string{indexSuffix, timeIndexSuffix, txnIndexSuffix} {
-			if base, ok := parseOffsetFileName(name, suffix); ok && !bases[base] {
-				l.warn("removing an index without a log file", "file", name)
-				if err := removeIfExists(filepath.Join(l.path, name)); err != nil {
-					return nil, err
-				}
+			base, ok := parseOffsetFileName(name, suffix)
+			if !ok {
+				continue
+			}
+			if _, ok := slices.BinarySearchFunc(segments, base, func(s *segment, o int64) int { return cmp.Compare(s.base, o) }); ok {
+				continue
+			}
+			l.warn("removing an index without a log file", "file", name)
+			if err := removeIfExists(filepath.Join(l.path, name)); err != nil {
+				return nil, nil, err
 			}
 		}
 	}
-	slices.SortFunc(segments, func(a, b *segment) int { return cmp.Compare(a.base, b.base) })
-	return segments, nil
+	return files, segments, nil
 }
 
 // finishSwaps applies Kafka's rules for what a compaction or a segment split leaves behind when it is interrupted: .deleted and
 // .cleaned files go; complete .swap logs take the place of the segments in their range, unless a .cleaned file
-// shows that the set of them was not complete.
-func (l *Log) finishSwaps() error {
+// shows that the set of them was not complete. It returns the files that are there afterwards.
+func (l *Log) finishSwaps() ([]string, error) {
 	names, err := readDirNames(l.path)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	if !slices.ContainsFunc(names, isLeftover) {
+		return names, nil
+	}
+	if err := l.clearLeftovers(names); err != nil {
+		return nil, err
+	}
+	return readDirNames(l.path)
+}
+
+// isLeftover reports whether a file is one of an operation that was interrupted.
+func isLeftover(name string) bool {
+	return strings.HasSuffix(name, cleanedSuffix) || strings.HasSuffix(name, deletedSuffix) || strings.HasSuffix(name, swapSuffix)
+}
+
+// clearLeftovers is finishSwaps for a directory that has leftovers.
+func (l *Log) clearLeftovers(names []string) (err error) {
 	smallestCleaned := int64(math.MaxInt64)
 	var swaps []string
 	for _, name := range names {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -24,7 +25,7 @@ type loadState struct {
 // a few batch headers; otherwise recover checks everything from the recovery point on.
 func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, name string, st loadState) (*Log, error) {
 	l := m.newLog(d, tp, name)
-	segments, err := l.listSegments()
+	files, segments, err := l.listSegments()
 	if err != nil {
 		return nil, err
 	}
@@ -39,10 +40,10 @@ func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, name string, st
 			}
 		}
 	}()
-	if err = l.loadMetadata(); err != nil {
+	if err = l.loadMetadata(files); err != nil {
 		return nil, err
 	}
-	if err = l.loadContent(st); err != nil {
+	if err = l.loadContent(st, files); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -51,7 +52,7 @@ func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, name string, st
 // newLog is a log of which nothing is known yet.
 func (m *Manager) newLog(d *logDir, tp protocol.TopicPartition, name string) *Log {
 	l := &Log{tp: tp, dir: d, manager: m, path: filepath.Join(d.path, name)}
-	l.config.Store(m.cfg.topicConfig(tp.Topic))
+	l.config.Store(m.topicConfig(tp.Topic))
 	l.mu.lastSnapshot, l.mu.lastFlushMs = -1, m.nowMs()
 	l.firstUnstable.Store(math.MaxInt64)
 	l.commits.init()
@@ -75,8 +76,11 @@ func (l *Log) absentSegment(base int64) *segment {
 	return s
 }
 
-// loadMetadata reads partition.metadata and leader-epoch-checkpoint. Damage is reported and repaired, not fatal.
-func (l *Log) loadMetadata() error {
+// loadMetadata reads partition.metadata, if it is among the files. Damage is reported and repaired, not fatal.
+func (l *Log) loadMetadata(files []string) error {
+	if !slices.Contains(files, partitionMetadataFile) {
+		return nil
+	}
 	id, err := readPartitionMetadata(l.path)
 	if err != nil && isEnvironment(err) {
 		return err
@@ -90,8 +94,11 @@ func (l *Log) loadMetadata() error {
 }
 
 // loadContent finds the end of the log and builds everything that follows from its batches.
-func (l *Log) loadContent(st loadState) error {
-	epochs, found, err := loadEpochCache(l.path)
+func (l *Log) loadContent(st loadState, files []string) error {
+	epochs, found, err := newEpochCache(l.path), false, error(nil)
+	if slices.Contains(files, leaderEpochFile) {
+		epochs, found, err = loadEpochCache(l.path)
+	}
 	if err != nil && !errors.Is(err, errEpochsDamaged) {
 		return err
 	}
@@ -103,8 +110,15 @@ func (l *Log) loadContent(st loadState) error {
 	l.logStart.Store(start)
 
 	var producers *producerState
-	if !st.clean {
-		if producers, err = l.recover(st.recoveryPoint); err != nil {
+	snapshots := snapshotsIn(files)
+	recoverFrom := func(offset int64) error {
+		if producers, err = l.recover(offset, snapshots); err == nil {
+			snapshots, err = snapshotOffsets(l.path)
+		}
+		return err
+	}
+	if !st.clean && !l.segments.Load().active().isAbsent() {
+		if err := recoverFrom(st.recoveryPoint); err != nil {
 			return err
 		}
 	}
@@ -114,7 +128,7 @@ func (l *Log) loadContent(st loadState) error {
 	}
 	if end < 0 { // the marker of a clean stop lied: the last segment does not end with a batch
 		l.warn("the active segment has an incomplete tail although the log directory was shut down cleanly")
-		if producers, err = l.recover(l.segments.Load().active().base); err != nil {
+		if err := recoverFrom(l.segments.Load().active().base); err != nil {
 			return err
 		}
 		if end, err = l.findEnd(); err != nil {
@@ -139,7 +153,7 @@ func (l *Log) loadContent(st loadState) error {
 	if err := l.loadEpochs(found, start, end); err != nil {
 		return err
 	}
-	return l.loadProducers(producers)
+	return l.loadProducers(producers, snapshots)
 }
 
 // findEnd is the log end offset, or -1 when the active segment ends with something else than a whole batch.
@@ -270,14 +284,10 @@ func (l *Log) eachHeaderOf(s *segment, from, to int64, fn func(*batchHeader, *se
 	}
 }
 
-// loadProducers takes the state that recovery has built, or reads the newest snapshot and the batches behind it. Snapshots
-// that no segment needs go; one for the log end is there afterwards.
-func (l *Log) loadProducers(recovered *producerState) error {
+// loadProducers takes the state that recovery has built, or reads the newest of the snapshots, which the directory has at these offsets, and the batches behind it.
+// Snapshots that no segment needs go; one for the log end is there afterwards.
+func (l *Log) loadProducers(recovered *producerState, offsets []int64) error {
 	end := l.logEnd.Load()
-	offsets, err := snapshotOffsets(l.path)
-	if err != nil {
-		return err
-	}
 	list := l.segments.Load()
 	for i, o := range offsets {
 		_, segmentHasIt := slices.BinarySearchFunc(list.list, o, func(s *segment, o int64) int { return cmp.Compare(s.base, o) })
@@ -290,7 +300,7 @@ func (l *Log) loadProducers(recovered *producerState) error {
 	if recovered != nil {
 		l.mu.producers, l.mu.lastSnapshot = *recovered, -1
 	} else {
-		state, newest, err := l.buildProducers(list, l.logStart.Load(), end)
+		state, newest, err := l.buildProducers(list, offsets, l.logStart.Load(), end)
 		if err != nil {
 			return err
 		}
@@ -304,19 +314,18 @@ func (l *Log) loadProducers(recovered *producerState) error {
 	return l.snapshotLocked(end)
 }
 
-// buildProducers reads the newest usable snapshot at or below end and applies the batches between it and end. Without a
+// buildProducers reads the newest usable one of the snapshots at or below end and applies the batches between it and end. Without a
 // snapshot all batches from start on count. newest is the offset of that snapshot when nothing had to be added to it, else -1.
-func (l *Log) buildProducers(list *segmentList, start, end int64) (state producerState, newest int64, err error) {
-	offsets, err := snapshotOffsets(l.path)
-	if err != nil {
-		return state, -1, err
-	}
+func (l *Log) buildProducers(list *segmentList, snapshots []int64, start, end int64) (state producerState, newest int64, err error) {
 	from, newest := start, int64(-1)
-	for _, o := range slices.Backward(offsets) {
+	for _, o := range slices.Backward(snapshots) {
 		if o > end {
 			continue
 		}
 		data, err := readSmallFile(snapshotPath(l.path, o))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err == nil {
 			state, err = decodeSnapshot(data)
 		}

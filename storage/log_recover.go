@@ -10,15 +10,16 @@ import (
 // recover checks every batch from the recovery point on: a log that was not closed cleanly may end
 // in bytes that never were a batch. It cuts the log before the first batch that is not whole, not in order, or fails
 // its checksum, drops the segments behind, and builds indexes, leader epochs and producers anew on the way.
-func (l *Log) recover(recoveryPoint int64) (*producerState, error) {
+// snapshots are the offsets of those in the directory.
+func (l *Log) recover(recoveryPoint int64, snapshots []int64) (*producerState, error) {
 	list := l.segments.Load()
 	from := max(list.floor(recoveryPoint), 0)
 	next := list.list[from].base
-	position, state, err := l.resume(list, from, recoveryPoint)
+	position, state, err := l.resume(list, from, recoveryPoint, snapshots)
 	if position > 0 {
 		next = recoveryPoint
 	} else if err == nil {
-		state, _, err = l.buildProducers(list, l.logStart.Load(), next)
+		state, _, err = l.buildProducers(list, snapshots, l.logStart.Load(), next)
 	}
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gregor/protocol"
@@ -27,6 +28,7 @@ type Manager struct {
 	preferred  map[protocol.TopicPartition]string // directories that logs are to be created in; guarded by creation
 	placed     placement                          // guarded by creation
 	background background
+	lastConfig atomic.Pointer[LogConfig] // see topicConfig
 }
 
 // Open locks every directory, creating missing ones, and reads meta.properties. A directory that cannot be used goes

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -73,7 +74,8 @@ type foundLog struct {
 	name string // <topic>-<partition>, or the name of a future log
 }
 
-// loadDir opens the logs of one directory on RecoveryThreadsPerDir goroutines.
+// loadDir opens the logs of one directory on RecoveryThreadsPerDir goroutines, and after a clean stop, when that is mostly system calls that wait for nothing, on
+// as many as there are processors.
 func (m *Manager) loadDir(d *logDir) error {
 	c, err := m.readDir(d)
 	if err != nil {
@@ -90,7 +92,11 @@ func (m *Manager) loadDir(d *logDir) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var first error
-	for range min(m.cfg.RecoveryThreadsPerDir, len(c.logs)) {
+	threads := m.cfg.RecoveryThreadsPerDir
+	if c.clean {
+		threads = max(threads, runtime.GOMAXPROCS(0))
+	}
+	for range min(threads, len(c.logs)) {
 		wg.Go(func() {
 			for found := range jobs {
 				if err := m.loadOne(d, found, c); err != nil {

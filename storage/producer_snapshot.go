@@ -105,25 +105,17 @@ func (s *producerState) writeSnapshot(dir string, offset int64) error {
 
 // snapshotOffsets lists the snapshots of a partition's directory, rising.
 func snapshotOffsets(dir string) ([]int64, error) {
-	names, err := readDirNames(dir)
-	if err != nil {
-		return nil, err
-	}
-	var offsets []int64
-	for _, name := range names {
+	files, err := readDirNames(dir)
+	return snapshotsIn(files), err
+}
+
+// snapshotsIn are the offsets of the snapshots among files, rising.
+func snapshotsIn(files []string) (offsets []int64) {
+	for _, name := range files {
 		if o, ok := parseOffsetFileName(name, snapshotSuffix); ok {
 			offsets = append(offsets, o)
 		}
 	}
 	slices.Sort(offsets)
-	return offsets, nil
-}
-
-func readDirNames(dir string) ([]string, error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	names, err := d.Readdirnames(-1)
-	return names, errors.Join(err, d.Close())
+	return offsets
 }

@@ -104,7 +104,7 @@ func (l *Log) reloadProducersLocked() error {
 			}
 		}
 	}
-	state, newest, err := l.buildProducers(l.segments.Load(), l.logStart.Load(), end)
+	state, newest, err := l.buildProducers(l.segments.Load(), offsets, l.logStart.Load(), end)
 	if err != nil {
 		return err
 	}

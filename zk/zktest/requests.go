@@ -29,6 +29,10 @@ func (c *conn) request(r *reader) bool {
 		return false
 	}
 	s := c.server
+	switch op {
+	case opExists, opGetData, opGetChildren, opGetChildren2:
+		s.await((&reader{buf: r.buf}).string())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sessions[c.sess.id] != c.sess {

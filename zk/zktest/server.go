@@ -27,6 +27,8 @@ type Server struct {
 	loseReplies int
 	closed      bool
 	requests    int
+	held        string        // reads of this path wait until released is closed
+	released    chan struct{} // nil: no path is held
 }
 
 type session struct {
@@ -90,6 +92,27 @@ func (s *Server) LoseReplies(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loseReplies = n
+}
+
+// Hold makes reads of a path wait, and everything that their sessions ask for after them, until release is called or the test ends.
+func (s *Server) Hold(t testing.TB, path string) (release func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	released := make(chan struct{})
+	s.held, s.released = path, released
+	release = sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	return release
+}
+
+// await returns when reads of a path are no longer held.
+func (s *Server) await(path string) {
+	s.mu.Lock()
+	held, released := s.held, s.released
+	s.mu.Unlock()
+	if released != nil && path == held {
+		<-released
+	}
 }
 
 // Requests counts the requests served so far, pings left out.
