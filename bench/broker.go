@@ -103,7 +103,7 @@ func (l *lab) run(ctx context.Context, b *broker) (took time.Duration, err error
 
 // gone says whether the process has ended; nobody has waited for it yet.
 func (b *broker) gone() bool {
-	fields := b.stat()
+	fields := statOf(b.proc())
 	return len(fields) == 0 || fields[0] == "Z"
 }
 
@@ -134,30 +134,14 @@ func (b *broker) kill() {
 // ticksPerSecond is the unit of /proc/PID/stat; Linux shows 100 to every program.
 const ticksPerSecond = 100
 
-// stat are the fields of /proc/PID/stat from the state on; none when there is no such process.
-func (b *broker) stat() []string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.cmd.Process.Pid))
-	if err != nil {
-		return nil
-	}
-	_, rest, _ := strings.Cut(string(text), ") ") // the name before it may hold blanks
-	return strings.Fields(rest)
-}
+func (b *broker) proc() string { return fmt.Sprintf("/proc/%d", b.cmd.Process.Pid) }
 
 // cpu returns the CPU time that the broker's process has used, user and system, in seconds.
-func (b *broker) cpu() float64 {
-	fields := b.stat()
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / ticksPerSecond
-}
+func (b *broker) cpu() float64 { return cpuOf(statOf(b.proc())) }
 
 // rss returns the resident memory of the broker's process in MB (10^6 bytes).
 func (b *broker) rss() float64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", b.cmd.Process.Pid))
+	text, err := os.ReadFile(b.proc() + "/statm")
 	if err != nil {
 		return 0
 	}
@@ -167,7 +151,7 @@ func (b *broker) rss() float64 {
 
 // descriptors is how many files a broker's process has open.
 func (b *broker) descriptors() int {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", b.cmd.Process.Pid))
+	entries, err := os.ReadDir(b.proc() + "/fd")
 	if err != nil {
 		return 0
 	}

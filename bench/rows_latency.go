@@ -17,16 +17,9 @@ func latencyRows() []scenario {
 			if err != nil {
 				return err
 			}
-			for n := range 1 + r.o.samples { // the first warms up
-				took, err := p.EndToEnd(ctx, "l2")
-				if err != nil {
-					return err
-				}
-				if n > 0 {
-					r.addShares(took, []string{"p50", "p99", "p99.9"}, []float64{0.5, 0.99, 0.999})
-				}
-			}
-			return nil
+			return r.sampleShares(ctx, []string{"p50", "p99", "p99.9"}, []float64{0.5, 0.99, 0.999}, func(ctx context.Context) ([]time.Duration, error) {
+				return p.EndToEnd(ctx, "l2")
+			})
 		}},
 		{name: "D1", title: "durable acks: flush.messages=1, one record of 1 KiB per request, 1 in flight on each connection", home: oneBroker, ceilings: []kind{loop},
 			limit: 5 * time.Minute, measures: []measure{

@@ -36,7 +36,7 @@ func partitionRows() []scenario {
 		}, run: thousand},
 		{name: "M2", title: "10,000 partitions, one broker", home: briefBroker, limit: 8 * time.Minute, measures: held("the broker", one), run: manyPartitions(holdMany)},
 		{name: "M3", title: "10,000 partitions, one broker: stop and start", home: briefBroker, limit: 10 * time.Minute, measures: restarted(one), run: manyPartitions(restartMany)},
-		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", home: threeBrokers, long: true, limit: 20 * time.Minute,
+		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", home: coldBrokers, long: true, limit: 20 * time.Minute,
 			measures: slices.Concat(held("all three", [6]goal{}), restarted([6]goal{})), run: manyPartitions(holdMany, restartMany)},
 		{name: "M4", title: "100,000 topics of one partition", long: true, limit: 30 * time.Minute, measures: []measure{
 			{name: "create", what: "created, all led", unit: "s"},

@@ -111,8 +111,7 @@ func replicatedLarge(ctx context.Context, r *turn) error {
 // pacedWindow is how long a fixed rate is held.
 const pacedWindow = 5 * time.Second
 
-// paced sends single records of 100 B to one partition at a fixed rate: once to warm up, and then as often as samples are wanted. The names are
-// those of shares of the latencies.
+// paced sends single records of 100 B to one partition at a fixed rate. The names are those of shares of the latencies.
 func (r *turn) paced(ctx context.Context, topic string, acks int16, rate int, names []string, shares []float64) error {
 	if err := r.c.topic(ctx, topic, 1); err != nil {
 		return err
@@ -122,14 +121,28 @@ func (r *turn) paced(ctx context.Context, topic string, acks int16, rate int, na
 		return err
 	}
 	p := load.Paced{Addr: leader.addr, Frame: load.ProduceFrame(topic, acks, load.Batch(1, 100), 0), Rate: rate, Count: int(pacedWindow.Seconds()) * rate}
-	for n := range 1 + r.o.samples {
-		took, err := p.Run(ctx)
+	return r.sampleShares(ctx, names, shares, func(ctx context.Context) ([]time.Duration, error) { return p.Run(ctx) })
+}
+
+// sampleShares calls f until the median of what it measures has settled, and then as often as samples are wanted. The names are those of shares of the
+// durations.
+func (r *turn) sampleShares(ctx context.Context, names []string, shares []float64, f func(context.Context) ([]time.Duration, error)) error {
+	err := r.c.settle(ctx, func(ctx context.Context) (float64, error) {
+		took, err := f(ctx)
+		if err != nil {
+			return 0, err
+		}
+		return millis(took, 0.5)[0], nil
+	})
+	if err != nil {
+		return err
+	}
+	for range r.o.samples {
+		took, err := f(ctx)
 		if err != nil {
 			return err
 		}
-		if n > 0 {
-			r.addShares(took, names, shares)
-		}
+		r.addShares(took, names, shares)
 	}
 	return nil
 }

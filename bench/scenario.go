@@ -27,10 +27,11 @@ type scenario struct {
 type home int
 
 const (
-	alone       home = iota // nothing: it starts its own
-	oneBroker               // a broker, which the scenarios in a row share: warm
-	briefBroker             // the same, whose id ZooKeeper gives free soon after it was killed
-	threeBrokers
+	alone        home = iota // nothing: it starts its own
+	oneBroker                // a warm broker, which the scenarios in a row share
+	briefBroker              // a shared one that is cold and empty, whose id ZooKeeper gives free soon after it was killed
+	threeBrokers             // warm and shared
+	coldBrokers              // three that are cold and empty
 )
 
 // measure is one figure of a scenario.
@@ -115,29 +116,21 @@ func (s scenario) measure(name string) measure {
 // key names a figure in the results.
 func key(scenario, measure string) string { return scenario + " " + measure }
 
-// settledWithin says when a load has settled: a turn is at most this much better than the one before. The Java machine compiles what runs often: the
-// first turns cost several times the later ones, and longer on a busy machine.
-const settledWithin = 0.07
-
-// settleTurns is how often a load is tried at most until it has settled.
-const settleTurns = 6
-
-// sample calls f until its first figure gets no better, throws those figures away, and then as often as samples are wanted. The figures have names, in order.
+// sample calls f until its first figure has settled, throws those figures away, and then as often as samples are wanted. The figures have names, in order.
 func (r *turn) sample(ctx context.Context, names []string, f func(context.Context) ([]float64, error)) error {
-	more, last := r.measure(names[0]).more, 0.0
-	for n := range settleTurns {
+	more := r.measure(names[0]).more
+	err := r.c.settle(ctx, func(ctx context.Context) (float64, error) {
 		v, err := f(ctx)
-		if err != nil {
-			return err
+		switch {
+		case err != nil:
+			return 0, err
+		case more:
+			return 1 / max(v[0], 1e-9), nil
 		}
-		gain := (last - v[0]) / max(last, 1e-9)
-		if more {
-			gain = (v[0] - last) / max(v[0], 1e-9)
-		}
-		if n > 0 && gain < settledWithin {
-			break
-		}
-		last = v[0]
+		return v[0], nil
+	})
+	if err != nil {
+		return err
 	}
 	for range r.o.samples {
 		v, err := f(ctx)

@@ -51,14 +51,14 @@ func (l *lab) session(ctx context.Context, k kind, o options, chosen []scenario,
 		at = s.home
 		begun := time.Now()
 		err := func() error {
-			limited, cancel := context.WithTimeout(ctx, s.patience())
-			defer cancel()
 			if c == nil && s.home != alone {
 				var err error
-				if c, err = l.startHome(limited, k, s.home); err != nil {
+				if c, err = l.startHome(ctx, k, s.home); err != nil {
 					return err
 				}
 			}
+			limited, cancel := context.WithTimeout(ctx, s.patience())
+			defer cancel()
 			err := s.run(limited, &turn{lab: l, scenario: s, kind: k, o: o, out: out, c: c})
 			if err != nil && errors.Is(limited.Err(), context.DeadlineExceeded) {
 				err = fmt.Errorf("not done within %s: %w", s.patience(), err)
@@ -78,6 +78,9 @@ func (l *lab) session(ctx context.Context, k kind, o options, chosen []scenario,
 	return nil
 }
 
+// homeLimit is how long brokers may take to start and to warm up.
+const homeLimit = 5 * time.Minute
+
 func (s scenario) patience() time.Duration {
 	if s.limit == 0 {
 		return defaultLimit
@@ -87,11 +90,24 @@ func (s scenario) patience() time.Duration {
 
 // startHome starts what the scenarios of a home share.
 func (l *lab) startHome(ctx context.Context, k kind, h home) (*cluster, error) {
+	limited, cancel := context.WithTimeout(ctx, homeLimit)
+	defer cancel()
+	size, settings, cold := 1, "", false
 	switch h {
-	case threeBrokers:
-		return l.startCluster(ctx, k, replicated, replicatedSettings)
 	case briefBroker:
-		return l.startCluster(ctx, k, 1, shortSession)
+		settings, cold = shortSession, true
+	case threeBrokers:
+		size, settings = replicated, replicatedSettings
+	case coldBrokers:
+		size, settings, cold = replicated, replicatedSettings, true
 	}
-	return l.startCluster(ctx, k, 1, "")
+	c, err := l.startCluster(limited, k, size, settings)
+	if err != nil || cold {
+		return c, err
+	}
+	if err := c.warm(limited); err != nil {
+		c.stop()
+		return nil, fmt.Errorf("warming up: %w", err)
+	}
+	return c, nil
 }

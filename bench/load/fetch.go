@@ -14,11 +14,12 @@ import (
 type Reader struct {
 	Addr       string
 	Topic      string
-	Partitions int32 // 0 to Partitions-1
+	First      int32
+	Partitions int32 // so many from First on
 	Bytes      int32 // asked for of each partition
 	Together   bool  // all partitions in one request, instead of one after the other
 	Latencies  bool
-	Offsets    []int64 // where to go on; nil: from the beginning
+	Offsets    []int64 // where to go on, from First on; nil: from the beginning
 }
 
 // Read fetches until limit bytes of record data have come or everything has been read.
@@ -46,7 +47,7 @@ func (r *Reader) read(ctx context.Context, limit int64) (Result, error) {
 			from, to = 0, r.Partitions
 		}
 		sent := time.Now()
-		if _, err := c.Write(FetchFrame(r.Topic, from, r.Offsets[from:to], r.Bytes, 0)); err != nil {
+		if _, err := c.Write(FetchFrame(r.Topic, r.First+from, r.Offsets[from:to], r.Bytes, 0)); err != nil {
 			return done, err
 		}
 		body, err := ReadFrame(c, &buf)
@@ -56,7 +57,7 @@ func (r *Reader) read(ctx context.Context, limit int64) (Result, error) {
 		if r.Latencies {
 			done.Latencies = append(done.Latencies, time.Since(sent))
 		}
-		n, err := Advance(body, r.Offsets)
+		n, err := r.advance(body)
 		if err != nil {
 			return done, err
 		}
@@ -93,14 +94,15 @@ func FetchFrame(topic string, first int32, offsets []int64, bytes, waitMs int32)
 	return Frame(1, r)
 }
 
-// Advance walks over the batches of an answer about one topic and moves the offsets behind them, by partition. It returns the bytes of record data, a
-// batch that is cut off at the end included.
-func Advance(body []byte, offsets []int64) (int64, error) {
+// advance walks over the batches of an answer and moves the offsets behind them. It returns the bytes of record data, a batch that is cut off at the end
+// included.
+func (r *Reader) advance(body []byte) (int64, error) {
 	return Batches(body, func(partition int32, batch []byte) error {
-		if int(partition) >= len(offsets) {
+		i := int(partition - r.First)
+		if i < 0 || i >= len(r.Offsets) {
 			return fmt.Errorf("fetch answered partition %d", partition)
 		}
-		offsets[partition] = NextOffset(batch)
+		r.Offsets[i] = NextOffset(batch)
 		return nil
 	})
 }

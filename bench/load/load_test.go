@@ -49,11 +49,19 @@ func TestAdvance(t *testing.T) {
 		return resp.AppendTo(nil)
 	}
 	offsets := []int64{7, 7}
-	n, err := Advance(answer(append(append([]byte(nil), batch...), batch[:100]...)), offsets)
+	reader := Reader{Offsets: offsets}
+	n, err := reader.advance(answer(append(append([]byte(nil), batch...), batch[:100]...)))
 	if err != nil || n != int64(len(batch)+100) || offsets[0] != 7 || offsets[1] != 115 {
-		t.Errorf("Advance = %d, %v; offsets %v", n, err, offsets)
+		t.Errorf("advance = %d, %v; offsets %v", n, err, offsets)
 	}
-	if _, err := Advance(answer(batch[:100]), offsets); err == nil {
+	later := Reader{First: 1, Offsets: []int64{7}}
+	if _, err := later.advance(answer(batch)); err != nil || later.Offsets[0] != 115 {
+		t.Errorf("from partition 1 on: offsets %v, %v", later.Offsets, err)
+	}
+	if _, err := (&Reader{First: 2, Offsets: []int64{7}}).advance(answer(batch)); err == nil {
+		t.Error("an answer about a partition that was not asked for is taken")
+	}
+	if _, err := reader.advance(answer(batch[:100])); err == nil {
 		t.Error("an answer without a whole batch is taken")
 	}
 }
