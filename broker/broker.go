@@ -68,9 +68,9 @@ func (b *Broker) fail(err error) {
 	}
 }
 
-// socketBuffer is a socket buffer size that somebody chose. -1 leaves it to the operating system; so does the default, which the server.properties
+// socketSize is a size of a socket's buffer or backlog that somebody chose. -1 leaves it to the operating system; so does the default, which the server.properties
 // that Kafka ships repeats.
-func (b *Broker) socketBuffer(key string) (int, bool) {
+func (b *Broker) socketSize(key string) (int, bool) {
 	n := b.config.Int(key)
 	return n, n > 0 && !b.config.AtDefault(key)
 }

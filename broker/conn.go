@@ -23,26 +23,21 @@ type conn struct {
 	ln     *listener
 	tcp    *net.TCPConn
 	raw    syscall.RawConn
-	ip     string
+	host   string // "/" and the client's address
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	lastActive atomic.Int64 // coarse clock of the listener's sweep, ns
 
-	// The reader's own.
+	// The reader's own: of the connection's goroutine while it waits for the first bytes of a burst of requests, of a worker from then on until all are served.
 	in       *buffer // bytes in.b[r:w] are read and not yet served; nil while there are none
 	r, w     int
 	wantSize int // buffer size that would have held the last frame
-	charged  int // bytes of the memory pool that the frame being read or served holds
 	readFunc func(fd uintptr) bool
 	readErr  error
-	rq       request
-	produce  produceRun
-	fetch    fetchState
-	wakes    replication.Wakes // of what the reader appended
-	unwoken  int               // runs of produce requests whose wakes are in there
-
-	out output // the reader's while writing is false
+	*worker        // nil while nobody serves it
+	back     int64 // when the last burst was served, ns since started
+	bursts   int   // how many came quickly one behind the other, up to busyBursts
 
 	writing atomic.Bool         // a writer runs: answers go through the queue
 	muted   atomic.Bool         // a request was left without an answer (errSilent): nothing after it is answered either, as in Kafka
@@ -61,14 +56,14 @@ func newConn(b *Broker, ln *listener, tcp *net.TCPConn) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{b: b, ln: ln, tcp: tcp, raw: raw, ip: remoteIP(tcp), wantSize: bufferClasses[1]}
+	c := &conn{b: b, ln: ln, tcp: tcp, raw: raw, host: "/" + remoteIP(tcp), wantSize: bufferClasses[1]}
 	c.ctx, c.cancel = context.WithCancel(b.ctx)
-	c.out = output{tcp: tcp, raw: raw}
 	c.mu.room.L = &c.mu
 	c.readFunc = c.readOnce
-	c.rq = request{ctx: c.ctx, listener: ln.name, host: "/" + c.ip, conn: c}
 	return c, nil
 }
+
+func (c *conn) ip() string { return c.host[1:] }
 
 func remoteIP(tcp *net.TCPConn) string {
 	if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
@@ -77,27 +72,38 @@ func remoteIP(tcp *net.TCPConn) string {
 	return ""
 }
 
-// serve runs the connection until it ends and releases all it held.
-func (c *conn) serve() {
-	err := c.readLoop()
-	c.deliverWakes()
-	c.b.memory.release(c.charged)
+// run is the connection's goroutine: it waits in a small stack, and has a worker serve what comes. It ends with the connection.
+func (c *conn) run() {
+	err := errIdle
+	for errors.Is(err, errIdle) {
+		if err = c.fill(4); err == nil {
+			err = c.ln.crew.serve(c)
+		}
+	}
+	c.end(err)
+}
+
+// errIdle is the readLoop's, and the fill's, when there is nothing to serve.
+var errIdle = errors.New("connection is idle")
+
+// end releases all that the connection held, and says why it ends when that is worth a word.
+func (c *conn) end(err error) {
+	c.in.release()
+	c.in = nil
 	c.cancel()
 	c.mu.Lock()
 	c.mu.room.Broadcast()
 	c.mu.Unlock()
 	c.tcp.Close() // unblocks a writer that sends
 	c.writer.Wait()
-	c.out.discard()
-	c.in.release()
-	c.in = nil
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, errClose) && !errors.Is(err, syscall.ECONNRESET) {
 		c.ln.log.Warn(fmt.Sprintf("[SocketServer listenerType=ZK_BROKER, nodeId=%d] Closing connection from %s: %v", c.b.id, c.tcp.RemoteAddr(), err))
 	}
+	c.ln.leave(c)
 }
 
 func (c *conn) readLoop() (err error) {
-	defer c.survive(&err)
+	defer c.survive(&err, &c.rq.header)
 	for {
 		frame, err := c.nextFrame()
 		if err != nil {
@@ -118,12 +124,19 @@ func (c *conn) readLoop() (err error) {
 	}
 }
 
-// survive turns a panic of ours into the end of this one connection: a bug in one request must not take the broker from everyone else.
-func (c *conn) survive(err *error) {
-	if cause := recover(); cause != nil {
-		c.ln.log.Error(fmt.Sprintf("Panic while handling API key %d version %d from %s: %v\n%s", c.rq.header.Key, c.rq.header.Version, c.tcp.RemoteAddr(), cause, debug.Stack()))
-		*err = errClose
+// survive turns a panic of ours into the end of this one connection: a bug in one request must not take the broker from everyone else. h is the
+// header of the request at hand, nil where it is not known.
+func (c *conn) survive(err *error, h *protocol.RequestHeader) {
+	cause := recover()
+	if cause == nil {
+		return
 	}
+	what := "a request"
+	if h != nil {
+		what = fmt.Sprintf("API key %d version %d", h.Key, h.Version)
+	}
+	c.ln.log.Error(fmt.Sprintf("Panic while handling %s from %s: %v\n%s", what, c.tcp.RemoteAddr(), cause, debug.Stack()))
+	*err = errClose
 }
 
 // drain lets the answers of earlier requests out before the connection closes for what a later one did. Kafka reads a request only when

@@ -2,9 +2,12 @@ package broker
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +38,9 @@ func (c *conn) nextFrame() ([]byte, error) {
 		// About to wait for bytes: answers must not wait with us.
 		if err := c.flushIdle(); err != nil {
 			return nil, err
+		}
+		if c.r == c.w && !c.isBusy() {
+			return nil, errIdle
 		}
 		if err := c.fill(need); err != nil {
 			return nil, err
@@ -101,11 +107,24 @@ func (c *conn) fill(need int) error {
 			c.makeRoom(need)
 		}
 	}
-	c.readErr = nil
-	if err := c.raw.Read(c.readFunc); err != nil {
-		return err
+	for {
+		c.readErr = nil
+		err := c.raw.Read(c.readFunc)
+		switch {
+		case err == nil:
+			return c.readErr
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		}
+		// The sweep found a busy connection quiet. Bytes that come just now are read when it is lent again.
+		c.bursts = 0
+		if err := c.tcp.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+		if c.r == c.w {
+			return errIdle
+		}
 	}
-	return c.readErr
 }
 
 // makeRoom moves the unserved bytes to the start of the buffer, and to a larger one when that is full.
@@ -135,7 +154,9 @@ func (c *conn) readOnce(fd uintptr) bool {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
-			c.deliverWakes()
+			if c.worker != nil {
+				c.deliverWakes()
+			}
 			if c.r == c.w {
 				c.in.release()
 				c.in = nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"gregor/broker/config"
 	"gregor/broker/logging"
 	"gregor/protocol"
 )
@@ -20,41 +21,26 @@ import (
 // serveConn serves one loopback connection with a broker that has nothing but what connections need.
 func serveConn(t *testing.T, change func(*Broker)) *net.TCPConn {
 	t.Helper()
-	b := &Broker{logging: logging.New(io.Discard, slog.LevelInfo), maxRequestSize: 1 << 20, maxQueued: 100, sessions: newFetchSessions(10), vigil: newVigil(), metadata: newMetadataCache()}
+	b := &Broker{config: mustConfig(t, map[string]string{}), logging: logging.New(io.Discard, slog.LevelInfo), maxRequestSize: 1 << 20, maxQueued: 100, sessions: newFetchSessions(10), vigil: newVigil(), metadata: newMetadataCache()}
 	b.ctx, b.cancel = context.WithCancel(t.Context())
 	if change != nil {
 		change(b)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	b.limits = newConnectionLimits(b.config, "PLAINTEXT", b.bound)
+	ln, err := bind(b, config.Listener{Name: "PLAINTEXT", Host: "127.0.0.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln := &listener{b: b, name: "PLAINTEXT", tcp: l.(*net.TCPListener), log: b.logging.Logger("test")}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		tcp, err := ln.tcp.AcceptTCP()
-		if err != nil {
-			return
-		}
-		c, err := newConn(b, ln, tcp)
-		if err != nil {
-			return
-		}
-		c.serve()
-	}()
-	client, err := net.Dial("tcp", l.Addr().String())
+	ln.start()
+	t.Cleanup(ln.close)
+	client, err := net.Dial("tcp", ln.tcp.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		client.Close()
-		l.Close()
-		<-done
-	})
+	t.Cleanup(func() { client.Close() })
 	return client.(*net.TCPConn)
 }
 

@@ -60,7 +60,7 @@ func (c *conn) writeLoop() {
 			c.fail()
 		}
 	}()
-	defer c.survive(&bug)
+	defer c.survive(&bug, nil)
 	for {
 		p, ok := c.next(&o)
 		if !ok {

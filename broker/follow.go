@@ -33,7 +33,7 @@ func (b *Broker) fetchOverNetwork() *replication.Network {
 		BrokerID: b.id, Addr: b.interBrokerAddr, News: b.vigil.touch, Logger: b.logging.Logger,
 		SocketTimeout: time.Duration(b.config.Int("replica.socket.timeout.ms")) * time.Millisecond,
 	}
-	if bytes, set := b.socketBuffer("replica.socket.receive.buffer.bytes"); set {
+	if bytes, set := b.socketSize("replica.socket.receive.buffer.bytes"); set {
 		n.ReceiveBuffer = bytes
 	}
 	return n

@@ -61,7 +61,7 @@ func FuzzConnection(f *testing.F) {
 }
 
 // serveDirectly connects a client to a connection of the broker, past the listener and its limits, which the requests may change.
-func serveDirectly(t *testing.T, b *Broker, ln *listener, loop net.Listener) (client *net.TCPConn, done chan struct{}) {
+func serveDirectly(t *testing.T, b *Broker, ln *listener, loop net.Listener) (client *net.TCPConn, done <-chan struct{}) {
 	t.Helper()
 	nc, err := net.Dial("tcp", loop.Addr().String())
 	if err != nil {
@@ -75,12 +75,11 @@ func serveDirectly(t *testing.T, b *Broker, ln *listener, loop net.Listener) (cl
 	if err != nil {
 		t.Fatal(err)
 	}
-	done = make(chan struct{})
-	go func() {
-		defer close(done)
-		c.serve()
-	}()
-	return nc.(*net.TCPConn), done
+	b.limits.mu.Lock()
+	b.limits.countLocked(ln, c.ip(), 1)
+	b.limits.mu.Unlock()
+	ln.serve(c)
+	return nc.(*net.TCPConn), c.ctx.Done()
 }
 
 func closedByPeer(err error) bool {

@@ -102,10 +102,12 @@ func hotConn(t *testing.T, b *Broker) *conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w := new(worker)
+	w.takeOn(c)
 	t.Cleanup(func() {
 		c.cancel()
 		c.writer.Wait()
-		c.out.discard()
+		w.letGo()
 		tcp.Close()
 		client.Close()
 		<-drained

@@ -54,10 +54,16 @@ func (q *connectionLimits) admit(ln *listener, ip string) bool {
 	if q.mu.perIP[ip] >= q.perIPLimitLocked(ip) {
 		return false
 	}
-	q.mu.total++
-	q.mu.perListener[ln.name]++
-	q.mu.perIP[ip]++
+	q.countLocked(ln, ip, 1)
 	return true
+}
+
+func (q *connectionLimits) countLocked(ln *listener, ip string, n int) {
+	q.mu.total += n
+	q.mu.perListener[ln.name] += n
+	if q.mu.perIP[ip] += n; q.mu.perIP[ip] <= 0 {
+		delete(q.mu.perIP, ip)
+	}
 }
 
 // fullLocked reports whether a listener has no room for one more connection. Those that wait are not counted.
@@ -84,11 +90,7 @@ func (q *connectionLimits) makeRoomLocked(listener string) bool {
 func (q *connectionLimits) leave(ln *listener, ip string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.mu.total--
-	q.mu.perListener[ln.name]--
-	if q.mu.perIP[ip]--; q.mu.perIP[ip] <= 0 {
-		delete(q.mu.perIP, ip)
-	}
+	q.countLocked(ln, ip, -1)
 	q.mu.room.Broadcast()
 }
 

@@ -22,6 +22,8 @@ type listener struct {
 	configured config.Listener
 	log        *slog.Logger
 	tcp        *net.TCPListener
+	crew       crew
+	busy       busyConns
 	now        atomic.Int64 // coarse clock, ns: connections stamp themselves with it for connections.max.idle.ms
 
 	mu struct {
@@ -41,17 +43,21 @@ func bind(b *Broker, l config.Listener) (*listener, error) {
 		return nil, fmt.Errorf("socket server failed to bind to %s: %w", addr, err)
 	}
 	ln := &listener{b: b, name: l.Name, configured: l, tcp: nl.(*net.TCPListener), stop: make(chan struct{}), log: b.logging.Logger("kafka.network.SocketServer")}
+	ln.busy.first = make(chan struct{}, 1)
 	ln.mu.conns = make(map[*conn]struct{})
 	ln.now.Store(time.Now().UnixNano())
-	if err := setBacklog(ln.tcp, b.config.Int("socket.listen.backlog.size")); err != nil {
-		nl.Close()
-		return nil, err
+	if n, set := b.socketSize("socket.listen.backlog.size"); set {
+		if err := setBacklog(ln.tcp, n); err != nil {
+			ln.close()
+			return nil, err
+		}
 	}
 	b.logging.Logger("kafka.network.DataPlaneAcceptor").Info(fmt.Sprintf("Awaiting socket connections on %s.", ln.tcp.Addr()))
 	return ln, nil
 }
 
-// setBacklog applies socket.listen.backlog.size: a second listen(2) on a listening socket changes its backlog.
+// setBacklog applies socket.listen.backlog.size where it is not Kafka's 50: a second listen(2) on a listening socket changes its backlog. Otherwise it is what the kernel allows at
+// most (net.core.somaxconn): of clients that all connect again at once, those who find a full backlog wait for whole seconds.
 func setBacklog(tcp *net.TCPListener, n int) error {
 	raw, err := tcp.SyscallConn()
 	if err != nil {
@@ -66,13 +72,11 @@ func (ln *listener) port() int32 { return int32(ln.tcp.Addr().(*net.TCPAddr).Por
 
 // start begins to serve connections.
 func (ln *listener) start() {
-	ln.done.Add(2)
-	go ln.acceptLoop()
-	go ln.sweepLoop()
+	ln.done.Go(ln.acceptLoop)
+	ln.done.Go(ln.sweepLoop)
 }
 
 func (ln *listener) acceptLoop() {
-	defer ln.done.Done()
 	for {
 		tcp, err := ln.tcp.AcceptTCP()
 		if err != nil {
@@ -96,7 +100,7 @@ func (ln *listener) acceptLoop() {
 	}
 }
 
-// adopt serves an admitted connection on a goroutine of its own.
+// adopt begins to serve an admitted connection.
 func (ln *listener) adopt(tcp *net.TCPConn) {
 	ln.setBuffers(tcp)
 	c, err := newConn(ln.b, ln, tcp)
@@ -105,65 +109,88 @@ func (ln *listener) adopt(tcp *net.TCPConn) {
 		tcp.Close()
 		return
 	}
+	ln.serve(c)
+}
+
+// serve begins to serve a connection that the limits have counted in.
+func (ln *listener) serve(c *conn) {
 	c.lastActive.Store(ln.now.Load())
 	ln.mu.Lock()
 	if ln.mu.closed {
 		ln.mu.Unlock()
-		ln.b.limits.leave(ln, c.ip)
-		tcp.Close()
+		ln.b.limits.leave(ln, c.ip())
+		c.tcp.Close()
 		return
 	}
 	ln.mu.conns[c] = struct{}{}
 	ln.done.Add(1)
 	ln.mu.Unlock()
-	go func() {
-		defer ln.done.Done()
-		c.serve()
-		ln.mu.Lock()
-		delete(ln.mu.conns, c)
-		ln.mu.Unlock()
-		ln.b.limits.leave(ln, c.ip)
-	}()
+	go c.run()
+}
+
+// leave is the end of what serve began.
+func (ln *listener) leave(c *conn) {
+	ln.mu.Lock()
+	delete(ln.mu.conns, c)
+	ln.mu.Unlock()
+	ln.b.limits.leave(ln, c.ip())
+	ln.done.Done()
 }
 
 // setBuffers applies socket.send.buffer.bytes and socket.receive.buffer.bytes where they are not Kafka's 100 KiB. Otherwise the kernel tunes them:
 // an answer of 1 MiB then waits once for the client instead of eight times.
 func (ln *listener) setBuffers(tcp *net.TCPConn) {
 	// A refused size leaves the kernel's: the connection works all the same.
-	if n, set := ln.b.socketBuffer("socket.send.buffer.bytes"); set {
+	if n, set := ln.b.socketSize("socket.send.buffer.bytes"); set {
 		_ = tcp.SetWriteBuffer(n)
 	}
-	if n, set := ln.b.socketBuffer("socket.receive.buffer.bytes"); set {
+	if n, set := ln.b.socketSize("socket.receive.buffer.bytes"); set {
 		_ = tcp.SetReadBuffer(n)
 	}
 }
 
-// sweepLoop keeps the coarse clock and closes connections that were idle for connections.max.idle.ms.
+// sweepLoop keeps the coarse clock, sends busy connections that are quiet back to their goroutines, and closes connections that were idle for connections.max.idle.ms.
 func (ln *listener) sweepLoop() {
-	defer ln.done.Done()
 	idle := time.Duration(ln.b.config.Long("connections.max.idle.ms")) * time.Millisecond
 	every := 10 * time.Second
 	if idle > 0 {
 		every = min(every, max(idle/10, 10*time.Millisecond))
 	}
-	tick := time.NewTicker(every)
+	tick, look := time.NewTicker(every), time.NewTimer(coolEvery)
 	defer tick.Stop()
+	defer look.Stop()
 	for {
 		select {
 		case <-ln.stop:
 			return
-		case t := <-tick.C:
-			ln.now.Store(t.UnixNano())
-			if idle <= 0 {
-				continue
+		case <-ln.busy.first:
+			look.Reset(coolEvery)
+		case <-look.C:
+			if ln.busy.cool(ln.tell()) {
+				look.Reset(coolEvery)
 			}
-			ln.mu.Lock()
-			for c := range ln.mu.conns {
-				if t.UnixNano()-c.lastActive.Load() > int64(idle) {
-					c.fail()
-				}
+		case <-tick.C:
+			if now := ln.tell(); idle > 0 {
+				ln.closeIdle(now - int64(idle))
 			}
-			ln.mu.Unlock()
+		}
+	}
+}
+
+// tell sets the coarse clock and returns it.
+func (ln *listener) tell() int64 {
+	now := time.Now().UnixNano()
+	ln.now.Store(now)
+	return now
+}
+
+// closeIdle closes the connections that were last active before a time of the coarse clock.
+func (ln *listener) closeIdle(before int64) {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	for c := range ln.mu.conns {
+		if c.lastActive.Load() < before {
+			c.fail()
 		}
 	}
 }
@@ -199,4 +226,5 @@ func (ln *listener) close() {
 		ln.tcp.Close()
 	}
 	ln.done.Wait()
+	ln.crew.close()
 }

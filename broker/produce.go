@@ -67,6 +67,15 @@ func (q *produceCall) decode(header protocol.RequestHeader, body []byte) (batche
 	return total, nil
 }
 
+// forget lets go of the request and its answer, and keeps the memory.
+func (q *produceCall) forget() {
+	q.req.Reset()
+	clear(q.resp.Topics)
+	clear(q.partitions)
+	clear(q.waits)
+	*q = produceCall{req: q.req, resp: protocol.ProduceResponse{Topics: q.resp.Topics[:0]}, partitions: q.partitions, waits: q.waits[:0]}
+}
+
 // failed reports whether any partition was refused.
 func (q *produceCall) failed() bool {
 	for i := range q.resp.Topics {

@@ -37,6 +37,20 @@ type runBatch struct {
 	appended           bool
 }
 
+// keptCalls is how many calls the memory of a run keeps for the next connection.
+const keptCalls = 4
+
+// forget lets go of everything that belongs to the requests of past runs: their frames lie in buffers that others have by now.
+func (run *produceRun) forget() {
+	if len(run.calls) > keptCalls {
+		run.calls = nil
+	}
+	for i := range run.calls {
+		run.calls[i].forget()
+	}
+	run.n = 0
+}
+
 // gatherProduce decodes the request at hand and those behind it that make a run with it. A run ends behind a request after whose failure nothing may be appended any more: one that
 // wants no answer, because the connection closes then, and one that never gets one. The error is that of the request behind the run.
 func (c *conn) gatherProduce(run *produceRun, body []byte) error {

@@ -74,7 +74,7 @@ func (b *Broker) listen(l config.Listener) (*listener, error) {
 	b.listening.Lock()
 	defer b.listening.Unlock()
 	if err := b.ctx.Err(); err != nil { // the broker stops, and has closed its listeners
-		ln.tcp.Close()
+		ln.close()
 		return nil, err
 	}
 	b.listening.all = append(b.listening.all, ln)

@@ -48,7 +48,7 @@ type ForgottenTopic struct {
 
 // Decode reads the body of a request, as strict and as lenient as Kafka. Errors wrap ErrMalformed. After an error the request is empty.
 func (f *FetchRequest) Decode(version int16, body []byte) error {
-	f.reset()
+	f.Reset()
 	rq := lookupRequest(keyFetch)
 	r := reader{buf: body, flexible: rq.api.Flexible(version)}
 	if version <= 14 {
@@ -75,7 +75,7 @@ func (f *FetchRequest) Decode(version int16, body []byte) error {
 	}
 	f.decodeTags(&r, version)
 	if r.err != nil {
-		f.reset()
+		f.Reset()
 		return malformed(rq, version, nil, r.err)
 	}
 	return nil
@@ -181,8 +181,8 @@ func (f *FetchRequest) decodeTags(r *reader, version int16) {
 	}
 }
 
-// reset sets Kafka's defaults and lets go of the frame the request aliased.
-func (f *FetchRequest) reset() {
+// Reset sets Kafka's defaults and lets go of the frame the request aliased.
+func (f *FetchRequest) Reset() {
 	clear(f.Topics)
 	clear(f.Forgotten)
 	*f = FetchRequest{

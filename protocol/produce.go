@@ -34,7 +34,7 @@ type ProducePartition struct {
 
 // Decode reads the body of a request, as strict and as lenient as Kafka. Errors wrap ErrMalformed. After an error the request is empty.
 func (p *ProduceRequest) Decode(version int16, body []byte) error {
-	p.reset()
+	p.Reset()
 	rq := lookupRequest(keyProduce)
 	r := reader{buf: body, flexible: rq.api.Flexible(version)}
 	if version >= 3 {
@@ -52,7 +52,7 @@ func (p *ProduceRequest) Decode(version int16, body []byte) error {
 	}
 	r.skipTags()
 	if r.err != nil {
-		p.reset()
+		p.Reset()
 		return malformed(rq, version, nil, r.err)
 	}
 	return nil
@@ -72,8 +72,8 @@ func (p *ProduceRequest) decodePartitions(r *reader) []ProducePartition {
 	return p.partitions[start:len(p.partitions):len(p.partitions)]
 }
 
-// reset empties the request and lets go of the frame it aliased.
-func (p *ProduceRequest) reset() {
+// Reset empties the request and lets go of the frame it aliased.
+func (p *ProduceRequest) Reset() {
 	clear(p.Topics)
 	clear(p.partitions)
 	*p = ProduceRequest{Topics: reuse(p.Topics), partitions: reuse(p.partitions)}
