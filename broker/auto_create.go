@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/protocol"
+	"gregor/zk"
 )
 
 // autoCreateTopic makes a topic that a client mentioned (AutoTopicCreationManager). It does not wait: success is LEADER_NOT_AVAILABLE, and clients ask again.
@@ -14,7 +15,10 @@ import (
 func (b *Broker) autoCreateTopic(name string) protocol.ErrorCode {
 	asked := b.autoCreatedTopic(name)
 	answer := kmsg.NewCreateTopicsResponseTopic()
-	err := b.createTopic(&asked, false, &answer)
+	topic, err := b.newTopic(&asked, &answer, nil)
+	if err == nil {
+		err = b.zk.CreateTopics([]zk.NewTopic{topic})[0]
+	}
 	switch code := errorCode(err); code {
 	case protocol.None, protocol.TopicAlreadyExists:
 		return protocol.LeaderNotAvailable

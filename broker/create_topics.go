@@ -25,28 +25,33 @@ func createTopics(b *Broker, rq *request, r *kmsg.CreateTopicsRequest) (kmsg.Res
 		occurrences[r.Topics[i].Topic]++
 	}
 	active := b.controller.Active()
-	created := make(map[string]int) // index of the answer, by topic
+	var planned []zk.NewTopic
+	var at []int // the answers to planned
 	for i := range r.Topics {
 		asked := &r.Topics[i]
 		answer := kmsg.NewCreateTopicsResponseTopic()
 		answer.Topic = asked.Topic
 		err := refusedTopic(asked.Topic, active, occurrences[asked.Topic])
+		var topic zk.NewTopic
 		if err == nil {
-			err = b.createTopic(asked, r.ValidateOnly, &answer)
+			topic, err = b.newTopic(asked, &answer, planned)
 		}
 		failTopic(&answer, err)
 		if !active {
 			answer.ErrorMessage = new(string) // empty, not null, as Kafka has it here
 		}
 		if err == nil && !r.ValidateOnly {
-			created[asked.Topic] = len(resp.Topics)
+			planned, at = append(planned, topic), append(at, i)
 		}
 		resp.Topics = append(resp.Topics, answer)
 	}
-	for topic, i := range created {
-		partitions := resp.Topics[i].NumPartitions
-		if !b.awaitLeaders(rq.ctx, topic, partitions, r.TimeoutMillis) {
-			failTopic(&resp.Topics[i], protocol.RequestTimedOut)
+	failures := b.zk.CreateTopics(planned)
+	for n, topic := range planned {
+		failTopic(&resp.Topics[at[n]], created(&topic, failures[n], &resp.Topics[at[n]]))
+	}
+	for n, topic := range planned {
+		if failures[n] == nil && !b.awaitLeaders(rq.ctx, topic.Name, int32(len(topic.Partitions)), r.TimeoutMillis) {
+			failTopic(&resp.Topics[at[n]], protocol.RequestTimedOut)
 		}
 	}
 	return resp, nil
@@ -74,37 +79,37 @@ func failTopic(answer *kmsg.CreateTopicsResponseTopic, err error) {
 	answer.NumPartitions, answer.ReplicationFactor, answer.Configs = -1, -1, nil
 }
 
-// createTopic checks one topic, writes it unless it is only to be validated, and describes it in answer.
-func (b *Broker) createTopic(asked *kmsg.CreateTopicsRequestTopic, validateOnly bool, answer *kmsg.CreateTopicsResponseTopic) error {
-	topic, err := b.planTopic(asked)
+// newTopic checks one topic and describes it in answer. planned are those that the same request makes before it.
+func (b *Broker) newTopic(asked *kmsg.CreateTopicsRequestTopic, answer *kmsg.CreateTopicsResponseTopic, planned []zk.NewTopic) (zk.NewTopic, error) {
+	plan, err := b.planTopic(asked, planned)
 	if err != nil {
-		return err
+		return zk.NewTopic{}, err
 	}
-	if topic.partitions[0] == nil {
-		return protocol.UnknownServerError // partition -1 alone passes all checks, in Kafka too, which then fails with this code
+	if plan.partitions[0] == nil {
+		return zk.NewTopic{}, protocol.UnknownServerError // partition -1 alone passes all checks, in Kafka too, which then fails with this code
 	}
-	answer.NumPartitions, answer.ReplicationFactor = int32(len(topic.partitions)), int16(len(topic.partitions[0]))
-	for _, e := range b.config.DescribeTopic(topic.configs) {
+	answer.NumPartitions, answer.ReplicationFactor = int32(len(plan.partitions)), int16(len(plan.partitions[0]))
+	for _, e := range b.config.DescribeTopic(plan.configs) {
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
 		c.Name, c.Value, c.ReadOnly, c.Source, c.IsSensitive = e.Name, e.Value, e.ReadOnly, e.Source, e.Sensitive
 		answer.Configs = append(answer.Configs, c)
 	}
-	if validateOnly {
-		return nil
-	}
-	var id protocol.TopicID
+	topic := zk.NewTopic{Name: asked.Topic, Partitions: plan.partitions, Config: plan.configs}
 	if b.config.ProtocolAtLeast("2.8-IV0") {
-		id = zk.NewTopicID()
+		topic.ID = zk.NewTopicID()
 	}
-	err = b.zk.CreateTopicWithID(asked.Topic, id, topic.partitions, topic.configs)
+	return topic, nil
+}
+
+// created notes in answer that a topic was written, or says why not.
+func created(topic *zk.NewTopic, err error, answer *kmsg.CreateTopicsResponseTopic) error {
 	if errors.Is(err, protocol.TopicAlreadyExists) {
-		return topicExists(asked.Topic) // another request was faster
+		return topicExists(topic.Name) // another request was faster
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		answer.TopicID = topic.ID
 	}
-	answer.TopicID = id
-	return nil
+	return err
 }
 
 // awaitLeaders waits until the first n partitions of a topic have leaders in this broker's image. A timeout of 0 or less never waits and says false: the work

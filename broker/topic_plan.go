@@ -10,6 +10,7 @@ import (
 	"gregor/broker/config"
 	"gregor/protocol"
 	"gregor/replication/controller"
+	"gregor/zk"
 )
 
 // unset is how a request leaves the number of partitions or the replication factor to the broker (KIP-464).
@@ -24,8 +25,9 @@ type topicPlan struct {
 	configs    map[string]string
 }
 
-// planTopic checks a topic in the order of ZkAdminManager.createTopics, so that a request with several faults gets the same code, and assigns replicas.
-func (b *Broker) planTopic(asked *kmsg.CreateTopicsRequestTopic) (*topicPlan, error) {
+// planTopic checks a topic in the order of ZkAdminManager.createTopics, so that a request with several faults gets the same code, and assigns replicas. planned
+// are topics that are about to be made.
+func (b *Broker) planTopic(asked *kmsg.CreateTopicsRequestTopic, planned []zk.NewTopic) (*topicPlan, error) {
 	if b.metadata.HasTopic(asked.Topic) {
 		return nil, topicExists(asked.Topic)
 	}
@@ -45,7 +47,7 @@ func (b *Broker) planTopic(asked *kmsg.CreateTopicsRequestTopic) (*topicPlan, er
 	if plan.partitions, err = b.assignTopic(asked); err != nil {
 		return nil, err
 	}
-	if err := b.checkNewTopicName(asked.Topic); err != nil {
+	if err := b.checkNewTopicName(asked.Topic, planned); err != nil {
 		return nil, err
 	}
 	if err := checkManualAssignment(plan.partitions); err != nil {
@@ -141,7 +143,7 @@ func (b *Broker) brokerPlaces() []controller.BrokerPlace {
 
 // checkNewTopicName refuses bad names, names that exist and names that collide with one that does (AdminZkClient.validateTopicCreate). ZooKeeper is asked,
 // because the image may lag behind it.
-func (b *Broker) checkNewTopicName(topic string) error {
+func (b *Broker) checkNewTopicName(topic string, planned []zk.NewTopic) error {
 	if err := checkTopicName(topic); err != nil {
 		return err
 	}
@@ -158,6 +160,9 @@ func (b *Broker) checkNewTopicName(topic string) error {
 	topics, err := b.zk.Topics()
 	if err != nil {
 		return err
+	}
+	for _, other := range planned {
+		topics = append(topics, other.Name)
 	}
 	if other, collides := collidingTopic(topic, topics); collides {
 		return newAPIError(protocol.InvalidTopicException, "Topic '%s' collides with the existing topic '%s': '.' and '_' cannot be told apart in metric names.", topic, other)

@@ -49,21 +49,35 @@ func (c *Client) PartitionStates(tps []protocol.TopicPartition) (map[protocol.To
 // CreatePartitionStates writes the first state of partitions, with the znodes above it. failed holds the partitions that
 // have a state already (ErrNodeExists) or whose topic is gone (ErrNoNode); err is one that ends everything.
 func (c *Client) CreatePartitionStates(f Fence, states map[protocol.TopicPartition]PartitionState) (failed map[protocol.TopicPartition]error, err error) {
-	topics := map[string]bool{}
-	for tp := range states {
-		topics[tp.Topic] = true
-	}
-	for topic := range topics {
-		err := c.fenced(f, createOp(partitionsPath(topic), nil, gozk.FlagPersistent))
-		if err != nil && !errors.Is(err, ErrNodeExists) && !errors.Is(err, ErrNoNode) {
-			return nil, err
-		}
+	if err := c.createPartitionsPaths(f, states); err != nil {
+		return nil, err
 	}
 	return c.inBatches(f, states, func(tp protocol.TopicPartition, st PartitionState) []any {
 		return []any{
 			createOp(partitionPath(tp.Topic, tp.Partition), nil, gozk.FlagPersistent),
 			createOp(PartitionStatePath(tp.Topic, tp.Partition), EncodePartitionState(st), gozk.FlagPersistent),
 		}
+	})
+}
+
+// createPartitionsPaths creates /brokers/topics/T/partitions of every topic that has none.
+func (c *Client) createPartitionsPaths(f Fence, states map[protocol.TopicPartition]PartitionState) error {
+	ops := map[string]any{}
+	for tp := range states {
+		ops[tp.Topic] = createOp(partitionsPath(tp.Topic), nil, gozk.FlagPersistent)
+	}
+	batches := slices.Collect(slices.Chunk(slices.Collect(maps.Values(ops)), partitionsPerMulti))
+	return c.parallel(len(batches), func(i int) error {
+		err := c.fenced(f, batches[i]...)
+		if !ownFault(err) {
+			return err
+		}
+		for _, op := range batches[i] {
+			if err := c.fenced(f, op); err != nil && !ownFault(err) {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	gozk "github.com/go-zookeeper/zk"
+
 	"gregor/protocol"
 )
 
@@ -58,33 +60,55 @@ func (c *Client) ReadTopics(names []string) (map[string]*Topic, error) {
 	return topics, nil
 }
 
-// CreateTopic is CreateTopicWithID with a new random id, which it returns.
+// NewTopic is a topic that does not exist yet.
+type NewTopic struct {
+	Name       string
+	ID         protocol.TopicID // zero stands for none
+	Partitions map[int32][]int32
+	Config     map[string]string
+}
+
+// CreateTopic creates one topic with a new random id, which it returns.
 func (c *Client) CreateTopic(name string, partitions map[int32][]int32, config map[string]string) (protocol.TopicID, error) {
 	id := NewTopicID()
-	if err := c.CreateTopicWithID(name, id, partitions, config); err != nil {
+	if err := c.createTopic(NewTopic{name, id, partitions, config}); err != nil {
 		return protocol.TopicID{}, err
 	}
 	return id, nil
 }
 
-// CreateTopicWithID writes /config/topics/T (even when empty, without a notification) and then /brokers/topics/T; the zero id stands for
-// none. The controller does the rest when it sees the new child. Error: protocol.TopicAlreadyExists.
-func (c *Client) CreateTopicWithID(name string, id protocol.TopicID, partitions map[int32][]int32, config map[string]string) error {
-	stat, err := c.exists(TopicPath(name))
-	if err != nil {
-		return err
+// CreateTopics creates topics, several at once: the server writes them to its disk together, and the controller finds them together. It returns an error or nil for each.
+func (c *Client) CreateTopics(topics []NewTopic) []error {
+	failures := make([]error, len(topics))
+	_ = c.parallel(len(topics), func(i int) error {
+		failures[i] = c.createTopic(topics[i])
+		return nil
+	})
+	return failures
+}
+
+// createTopic writes /config/topics/T (even when empty, without a notification) and /brokers/topics/T, both or none. The configs of a topic that is not there are
+// overwritten. The controller does the rest when it sees the new child. Error: protocol.TopicAlreadyExists.
+func (c *Client) createTopic(t NewTopic) error {
+	path, data := configPath("topics", t.Name), EncodeConfig(t.Config)
+	topic := createOp(TopicPath(t.Name), EncodeTopic(&Topic{Name: t.Name, ID: t.ID, Partitions: t.Partitions}), gozk.FlagPersistent)
+	for {
+		err := c.multi(nil, createOp(path, data, gozk.FlagPersistent), topic)
+		var failed *multiError
+		if errors.As(err, &failed) && failed.index == 0 && errors.Is(err, ErrNodeExists) {
+			err = c.multi(nil, topic, setOp(path, data, -1))
+		}
+		switch {
+		case errors.Is(err, ErrNodeExists):
+			return protocol.TopicAlreadyExists
+		case !errors.Is(err, ErrNoNode):
+			return err
+		}
+		// The configs that were there are gone, or somebody has removed what is above them.
+		if err := c.CreatePersistentPaths(); err != nil {
+			return err
+		}
 	}
-	if stat != nil {
-		return protocol.TopicAlreadyExists
-	}
-	if err := c.setOrCreate(configPath("topics", name), EncodeConfig(config)); err != nil {
-		return err
-	}
-	err = c.create(TopicPath(name), EncodeTopic(&Topic{Name: name, ID: id, Partitions: partitions}))
-	if errors.Is(err, ErrNodeExists) {
-		return protocol.TopicAlreadyExists
-	}
-	return err
 }
 
 // AddPartitions adds partitions to the assignment, keeping id, adding and removing. Errors:

@@ -169,3 +169,32 @@ func TestUpdateISR(t *testing.T) {
 		t.Errorf("notified of %v, %v", got, err)
 	}
 }
+
+// TestCreateTopicOverLeftovers: configs of a topic that is not there, and a tree without the paths above it.
+func TestCreateTopicOverLeftovers(t *testing.T) {
+	s, c := start(t)
+	s.Put("/config/topics/t", []byte(`{"version":1,"config":{"old":"1"}}`))
+	s.Delete("/config/topics/u")
+	s.Delete("/brokers/topics")
+	topics := []zk.NewTopic{
+		{Name: "t", ID: zk.NewTopicID(), Partitions: map[int32][]int32{0: {1}}, Config: map[string]string{"new": "2"}},
+		{Name: "u", Partitions: map[int32][]int32{0: {1}}},
+		{Name: "t", ID: zk.NewTopicID(), Partitions: map[int32][]int32{0: {2}}, Config: map[string]string{"other": "3"}},
+	}
+	for i, err := range c.CreateTopics(topics[:2]) {
+		if err != nil {
+			t.Errorf("topic %d: %v", i, err)
+		}
+	}
+	if errs := c.CreateTopics(topics[2:]); !errors.Is(errs[0], protocol.TopicAlreadyExists) {
+		t.Errorf("created twice: %v", errs[0])
+	}
+	if data, _ := s.Get("/config/topics/t"); string(data) != `{"version":1,"config":{"new":"2"}}` {
+		t.Errorf("config %s", data)
+	}
+	for _, topic := range topics[:2] {
+		if got, err := c.Topic(topic.Name); err != nil || got == nil || got.ID != topic.ID || !slices.Equal(got.Partitions[0], []int32{1}) {
+			t.Errorf("%s: %+v, %v", topic.Name, got, err)
+		}
+	}
+}
