@@ -26,6 +26,29 @@ func (s PartitionState) SameLeaderAndISR(o PartitionState) bool {
 	return s.Leader == o.Leader && s.LeaderEpoch == o.LeaderEpoch && s.Recovery == o.Recovery && slices.Equal(s.ISR, o.ISR)
 }
 
+// UnknownLife stands in ISREpochs for a life that nobody knows.
+const UnknownLife = -1
+
+// LivesOf are the lives of an ISR that replaces the one of s, as far as s knows them. Nil when it knows none, and for a single member, which has what there is in
+// whatever life.
+func (s PartitionState) LivesOf(isr []int32) []int64 {
+	if len(isr) < 2 || s.ISREpochs == nil {
+		return nil
+	}
+	epochs, known := make([]int64, len(isr)), false
+	for i, id := range isr {
+		epochs[i] = UnknownLife
+		if at := slices.Index(s.ISR, id); at >= 0 {
+			epochs[i] = s.ISREpochs[at]
+		}
+		known = known || epochs[i] != UnknownLife
+	}
+	if !known {
+		return nil
+	}
+	return epochs
+}
+
 type stateJSON struct {
 	ControllerEpoch int32   `json:"controller_epoch"`
 	Leader          int32   `json:"leader"`

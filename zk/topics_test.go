@@ -198,3 +198,33 @@ func TestCreateTopicOverLeftovers(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdateISRKeepsLives: what the controller knew of the members that stay stays, whatever a leader knows.
+func TestUpdateISRKeepsLives(t *testing.T) {
+	_, c := start(t)
+	tp := protocol.TopicPartition{Topic: "t"}
+	fence, err := c.ElectController(1)
+	if err == nil {
+		_, err = c.CreateTopic("t", map[int32][]int32{0: {1, 2, 3, 4}}, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := zk.PartitionState{Leader: 1, ISR: []int32{1, 2, 3}, ISREpochs: []int64{11, 12, 13}}
+	if failed, err := c.CreatePartitionStates(fence, map[protocol.TopicPartition]zk.PartitionState{tp: state}); err != nil || len(failed) != 0 {
+		t.Fatal(failed, err)
+	}
+	for _, tc := range []struct {
+		isr  []int32
+		want []int64
+	}{{[]int32{3, 1, 4}, []int64{13, 11, -1}}, {[]int32{1, 3, 2}, []int64{11, 13, -1}}, {[]int32{1}, nil}, {[]int32{1, 2}, nil}} {
+		version, err := c.UpdateISR(tp, zk.PartitionState{Leader: 1, ISR: tc.isr, Version: state.Version})
+		if err != nil {
+			t.Fatal(err)
+		}
+		states, err := c.PartitionStates([]protocol.TopicPartition{tp})
+		if state = states[tp]; err != nil || state.Version != version || !slices.Equal(state.ISREpochs, tc.want) {
+			t.Errorf("ISR %v: lives %v, want %v (%v)", tc.isr, state.ISREpochs, tc.want, err)
+		}
+	}
+}

@@ -39,36 +39,27 @@ func (c *cluster) reborn() []int32 {
 
 // bornSince reports whether the ith member of the ISR has begun another life than the one that the state means.
 func bornSince(b zk.Broker, state *zk.PartitionState, i int) bool {
-	if state.ISREpochs != nil && state.ISREpochs[i] != unknownLife {
+	if state.ISREpochs != nil && state.ISREpochs[i] != zk.UnknownLife {
 		return b.Epoch != state.ISREpochs[i]
 	}
 	return state.Modified > 0 && b.Epoch > state.Modified
 }
 
-const unknownLife = -1
-
 // livesOf are the broker epochs of the members of an ISR that is about to replace another: those of the registrations, and for brokers that are not registered what
 // was known of them. Nil when all of them are unknown, and for a single member, which has what there is in whatever life.
 func (c *cluster) livesOf(isr []int32, before *zk.PartitionState) []int64 {
-	if len(isr) < 2 {
-		return nil
-	}
-	epochs, known := make([]int64, len(isr)), false
+	known := zk.PartitionState{ISR: slices.Clone(isr), ISREpochs: make([]int64, len(isr))}
 	for i, id := range isr {
-		epochs[i] = unknownLife
+		known.ISREpochs[i] = zk.UnknownLife
 		if b, live := c.brokers[id]; live {
-			epochs[i] = b.Epoch
+			known.ISREpochs[i] = b.Epoch
 		} else if before != nil && before.ISREpochs != nil {
 			if at := slices.Index(before.ISR, id); at >= 0 {
-				epochs[i] = before.ISREpochs[at]
+				known.ISREpochs[i] = before.ISREpochs[at]
 			}
 		}
-		known = known || epochs[i] != unknownLife
 	}
-	if !known {
-		return nil
-	}
-	return epochs
+	return known.LivesOf(isr)
 }
 
 // setAsideReborn takes reborn brokers out of the cluster that a new controller has read, and returns them: to the first elections of the term they are dead, and so leave

@@ -329,6 +329,7 @@ func (n *node) writeISR(pr *replication.ISRProposal) {
 			w.plan(w.between(10, 40), n, func() { later(func() { n.manager.RequeueISRProposals([]*replication.ISRProposal{pr}) }) })
 			return
 		case now.Version == pr.PartitionEpoch || w.options.mutant == noVersionCheck:
+			next.ISREpochs = now.LivesOf(next.ISR)
 			w.tree.write(tp0, next)
 			w.in(w.between(10, 300), func() {
 				w.tree.changedISRs = append(w.tree.changedISRs, tp0)
