@@ -272,7 +272,7 @@ func (b *Broker) makeController() error {
 		ControlPlaneListener: c.ControlPlaneListener(),
 		Protocol: controller.Protocol{
 			LeaderAndISR: c.InterBrokerVersion(keyLeaderAndISR), UpdateMetadata: c.InterBrokerVersion(keyUpdateMetadata), StopReplica: c.InterBrokerVersion(keyStopReplica),
-			TopicIDs: c.ProtocolAtLeast("2.8-IV0"), LeaderRecovery: c.ProtocolAtLeast("3.2-IV0"),
+			Features: featuresVersion(c), TopicIDs: c.ProtocolAtLeast("2.8-IV0"), LeaderRecovery: c.ProtocolAtLeast("3.2-IV0"),
 		},
 		DeleteTopicEnable:     func() bool { return c.Bool("delete.topic.enable") },
 		AutoLeaderRebalance:   c.Bool("auto.leader.rebalance.enable"),
@@ -286,8 +286,23 @@ func (b *Broker) makeController() error {
 	return nil
 }
 
+// featuresVersion is the version of /feature that inter.broker.protocol.version asks for.
+func featuresVersion(c *config.Store) int32 {
+	switch {
+	case c.ProtocolAtLeast("3.3-IV0"):
+		return 2
+	case c.ProtocolAtLeast("2.7-IV0"):
+		return 1
+	}
+	return 0
+}
+
 // startController returns when the first election is over, and the term has begun if this broker has won it.
-func (b *Broker) startController() error { return b.controller.Start() }
+func (b *Broker) startController() error {
+	err := b.controller.Start()
+	b.refreshFeatures()
+	return err
+}
 
 // topicIDHint is the id that this broker's logs know a topic by.
 func (b *Broker) topicIDHint(topic string) (protocol.TopicID, bool) {
@@ -305,7 +320,9 @@ func (b *Broker) follow() error {
 	if err := b.watchConfigs(b.ctx); err != nil {
 		return err
 	}
-	b.refreshFeatures()
+	if _, err := b.zk.Watch(zk.FeaturePath, zk.WatchData, b.refreshFeatures); err != nil {
+		return err
+	}
 	b.zk.OnSession(func() {
 		switch err := b.register(); {
 		case errors.Is(err, zk.ErrSessionExpired), errors.Is(err, zk.ErrClosed):
@@ -316,12 +333,15 @@ func (b *Broker) follow() error {
 			return
 		}
 		b.controller.Reregistered()
-		b.refreshFeatures()
 	})
 	return nil
 }
 
+// refreshFeatures takes over what the controller says of features, unless inter.broker.protocol.version is too old to know of them.
 func (b *Broker) refreshFeatures() {
+	if featuresVersion(b.config) == 0 {
+		return
+	}
 	v, err := b.zk.FeatureVersion()
 	if err != nil {
 		b.logging.Logger("kafka.server.FinalizedFeatureChangeListener").Warn("Cannot read /feature: " + err.Error())

@@ -359,3 +359,19 @@ func TestLogDirsFail(t *testing.T) {
 		t.Error("no word that all log directories have failed")
 	}
 }
+
+// TestFeaturesEpoch: clients are told the version of /feature, and -1 while features are disabled (KIP-584).
+func TestFeaturesEpoch(t *testing.T) {
+	r := startBroker(t, nil)
+	if got := r.featureEpoch.Load(); got != 0 {
+		t.Errorf("a new cluster: epoch %d", got)
+	}
+	r.zk.Put("/feature", []byte(`{"features":{},"version":1,"status":0}`))
+	eventually(t, "disabled features", func() bool { return r.featureEpoch.Load() == -1 })
+	r.zk.Put("/feature", []byte(`{"features":{},"version":2,"status":1}`))
+	eventually(t, "enabled features", func() bool { return r.featureEpoch.Load() == 2 })
+	older := startBroker(t, map[string]string{"inter.broker.protocol.version": "2.6"})
+	if data, _ := older.zk.Get("/feature"); older.featureEpoch.Load() != -1 || string(data) != `{"features":{},"version":1,"status":0}` {
+		t.Errorf("before 2.7: epoch %d, %s", older.featureEpoch.Load(), data)
+	}
+}

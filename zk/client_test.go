@@ -309,7 +309,7 @@ func TestFencing(t *testing.T) {
 	if id, err := other.Controller(); id != 1 || err != nil {
 		t.Errorf("controller %d, %v", id, err)
 	}
-	if err := c.CreateFeatures(fence); err != nil {
+	if err := c.SetFeatures(fence, 2); err != nil {
 		t.Fatal(err)
 	}
 	s.Delete("/controller")

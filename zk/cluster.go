@@ -44,10 +44,14 @@ func NewTopicID() protocol.TopicID {
 	}
 }
 
-// FeatureVersion is the dataVersion of /feature, which ApiVersions answers as FinalizedFeaturesEpoch; -1 when missing.
+// FeatureVersion is the dataVersion of /feature, which ApiVersions answers as FinalizedFeaturesEpoch; -1 when it is missing, or features are disabled.
 func (c *Client) FeatureVersion() (int64, error) {
-	stat, err := c.exists(FeaturePath)
+	data, stat, err := c.getOrNil(FeaturePath)
 	if stat == nil || err != nil {
+		return -1, err
+	}
+	var now featuresJSON
+	if err := decodeJSON(FeaturePath, data, &now); err != nil || now.Status != featuresEnabled {
 		return -1, err
 	}
 	return int64(stat.Version), nil

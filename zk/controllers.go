@@ -98,12 +98,30 @@ func (c *Client) fenced(f Fence, ops ...any) error {
 	return err
 }
 
-// CreateFeatures creates /feature when it is missing, as the controller does before anything else. One that exists is
-// kept: its finalized features are another version's promise.
-func (c *Client) CreateFeatures(f Fence) error {
-	err := c.fenced(f, createOp(FeaturePath, encodeFeature(), gozk.FlagPersistent))
-	if errors.Is(err, ErrNodeExists) {
-		return nil
+// SetFeatures brings /feature into line with this controller's inter.broker.protocol.version, as the controller does before anything else (KIP-584): version is that of
+// the JSON, 0 stands for brokers that know of no features, which has them disabled. What is finalized stays as long as they are enabled: it is another version's promise.
+func (c *Client) SetFeatures(f Fence, version int32) error {
+	data, stat, err := c.getOrNil(FeaturePath)
+	if err != nil {
+		return err
+	}
+	want := newFeatures(version)
+	if stat == nil {
+		err = c.fenced(f, createOp(FeaturePath, encodeJSON(want), gozk.FlagPersistent))
+	} else {
+		var now featuresJSON
+		if err := decodeJSON(FeaturePath, data, &now); err != nil {
+			c.log.Error("Leaving features as they are, which cannot be read", "error", err)
+			return nil
+		}
+		if now.Version == want.Version && now.Status == want.Status && (want.Status == featuresEnabled || len(now.Features) == 0) ||
+			want.Status == featuresEnabled && now.Status == featuresEnabled && len(now.Features) > 0 {
+			return nil
+		}
+		err = c.fenced(f, setOp(FeaturePath, encodeJSON(want), stat.Version))
+	}
+	if ownFault(err) {
+		return nil // somebody else was faster, and everybody else is wrong about it
 	}
 	return err
 }

@@ -50,10 +50,10 @@ type (
 		BlockStart *decimal `json:"block_start"`
 		BlockEnd   *decimal `json:"block_end"` // inclusive
 	}
-	featureJSON struct {
-		Features map[string]int32 `json:"features"`
-		Version  int32            `json:"version"`
-		Status   int32            `json:"status"` // 0 disabled, 1 enabled
+	featuresJSON struct {
+		Features map[string]any `json:"features"` // a level by name in version 2, a range of levels in version 1
+		Version  int32          `json:"version"`
+		Status   int32          `json:"status"`
 	}
 )
 
@@ -213,7 +213,16 @@ func DecodeLogDirEvent(data []byte) (broker int32, err error) {
 	return *j.Broker, nil
 }
 
-// encodeFeature writes /feature v2 (KIP-584, IBP >= 3.3): features are enabled and none is finalized.
-func encodeFeature() []byte {
-	return encodeJSON(featureJSON{Version: 2, Status: 1, Features: map[string]int32{}})
+// States of features (KIP-584).
+const (
+	featuresDisabled = 0 // a broker below inter.broker.protocol.version 2.7-IV0 was the controller
+	featuresEnabled  = 1
+)
+
+// newFeatures is /feature with nothing finalized: in version 1, or in version 2 from inter.broker.protocol.version 3.3-IV0 on; 0 stands for brokers that know of no features.
+func newFeatures(version int32) featuresJSON {
+	if version == 0 {
+		return featuresJSON{Features: map[string]any{}, Version: 1, Status: featuresDisabled}
+	}
+	return featuresJSON{Features: map[string]any{}, Version: version, Status: featuresEnabled}
 }

@@ -18,7 +18,7 @@ func (c *Controller) failover() error {
 	c.watches = map[string]func(){}
 	var reborn []zk.Broker
 	steps := []func() error{
-		func() error { return c.zk.CreateFeatures(c.fence) },
+		func() error { return c.zk.SetFeatures(c.fence, c.config.Protocol.Features) },
 		c.watchTree,
 		c.dropNotifications,
 		c.loadBrokers,

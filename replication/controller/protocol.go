@@ -6,12 +6,13 @@ import "github.com/twmb/franz-go/pkg/kmsg"
 // older than itself in the middle of a rolling upgrade.
 type Protocol struct {
 	LeaderAndISR, UpdateMetadata, StopReplica int16 // versions of the requests
+	Features                                  int32 // version of /feature: 1 from 2.7-IV0 on, 2 from 3.3-IV0 on, 0 before: features are disabled (KIP-584)
 	TopicIDs                                  bool  // topics get ids (2.8-IV0, KIP-516)
 	LeaderRecovery                            bool  // an unclean leader is marked as recovering (3.2-IV0, KIP-704)
 }
 
 // Current is the protocol of inter.broker.protocol.version 3.9.
-var Current = Protocol{LeaderAndISR: 7, UpdateMetadata: 8, StopReplica: 4, TopicIDs: true, LeaderRecovery: true}
+var Current = Protocol{LeaderAndISR: 7, UpdateMetadata: 8, StopReplica: 4, Features: 2, TopicIDs: true, LeaderRecovery: true}
 
 // The requests are built in their newest form. What follows also fills in the fields of older versions; kmsg sends those that the request's
 // version has.

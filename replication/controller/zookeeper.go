@@ -16,7 +16,7 @@ type ZooKeeper interface {
 	ElectController(brokerID int32) (zk.Fence, error)
 	Lost(f zk.Fence) bool
 	Resign(f zk.Fence) error
-	CreateFeatures(f zk.Fence) error
+	SetFeatures(f zk.Fence, version int32) error
 
 	Broker(id int32) (*zk.Broker, error)
 	Brokers() ([]zk.Broker, error)

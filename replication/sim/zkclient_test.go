@@ -359,7 +359,7 @@ func (z *zkClient) TakeISRChanges(f zk.Fence) (tps []protocol.TopicPartition, er
 
 // What no schedule uses is empty and stays so.
 
-func (z *zkClient) CreateFeatures(zk.Fence) error                       { return nil }
+func (z *zkClient) SetFeatures(zk.Fence, int32) error                   { return nil }
 func (z *zkClient) TopicsToBeDeleted() ([]string, error)                { return nil, nil }
 func (z *zkClient) DeleteTopicDeletions(zk.Fence, []string) error       { return nil }
 func (z *zkClient) DeleteTopic(zk.Fence, string) error                  { return nil }
