@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -135,7 +136,32 @@ func (c *conn) serveFetch(body []byte) error {
 	op.keep()
 	op.missed = true
 	op.deadline = time.Now().Add(time.Duration(req.MaxWaitMs) * time.Millisecond)
+	if op.replica >= 0 && c.r == c.w {
+		return c.waitHere(op)
+	}
 	return c.enqueue(pending{late: op})
+}
+
+// waitHere answers a follower's fetch in the reader itself, without a writer: a follower sends nothing while it waits for an answer, and on the way of an acks=all record a hand-over less counts. That the follower has
+// gone away is noticed when the time of the fetch is up.
+func (c *conn) waitHere(op *fetchOp) error {
+	c.deliverWakes()
+	if err := c.flushIdle(); err != nil {
+		op.release()
+		return err
+	}
+	// Nothing of the frame is needed any more.
+	c.b.memory.release(c.charged)
+	c.charged = 0
+	c.in.release()
+	c.in, c.r, c.w = nil, 0, 0
+	if err := op.finish(&c.out); err != nil {
+		if c.ctx.Err() != nil {
+			return net.ErrClosed
+		}
+		return err
+	}
+	return nil
 }
 
 // keep makes the operation independent of the frame it came in.
