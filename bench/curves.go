@@ -33,7 +33,7 @@ func unitOf(cost string) string { return strings.TrimSpace(cost[strings.LastInde
 
 // newCurve makes a scenario that calls point for each point of a curve, which returns the costs of the charts, in order.
 func newCurve(name, title string, h home, c curve, point func(ctx context.Context, r *turn, x float64) ([]float64, error)) scenario {
-	s := scenario{name: name, title: title, home: h, limit: 15 * time.Minute, curve: &c}
+	s := scenario{name: name, title: title, home: h, limit: 15 * time.Minute, pace: pace{60, 40, 0}, once: true, curve: &c}
 	for _, chart := range c.charts {
 		for _, x := range c.points {
 			s.measures = append(s.measures, measure{name: chart.at(x), what: fmt.Sprintf("%s, at %g %s", chart.cost, x, c.driver), unit: unitOf(chart.cost)})

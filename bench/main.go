@@ -57,7 +57,7 @@ func main() {
 	flag.BoolVar(&o.long, "long", false, "the rows of the long matrix, too")
 	flag.IntVar(&o.partitions, "partitions", 10_000, "partitions of the rows about many partitions, in hundreds")
 	flag.IntVar(&o.rounds, "rounds", 1, "rounds of A-B-B-A")
-	flag.IntVar(&o.samples, "samples", 0, "samples of a figure in each turn of a broker (default: 2, with -long 3)")
+	flag.IntVar(&o.samples, "samples", 0, "samples of a figure in each turn of a broker (default: 1, with -long 3)")
 	flag.IntVar(&o.megabyte, "mb", 600, "megabytes of record data that a sample of fixed size moves")
 	flag.IntVar(&o.fillGB, "fill", 4, "GiB of a file to keep in the page cache and read before each turn")
 	flag.IntVar(&o.readAhead, "readahead", 0, "KiB that the disk under -dir reads ahead during the run (needs root; put back at the end)")
@@ -67,7 +67,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "folder for data (default: a temporary one)")
 	flag.Parse()
 	if o.samples == 0 {
-		o.samples = 2
+		o.samples = 1
 		if o.long {
 			o.samples = 3
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// pace is how long a scenario's turn takes, in seconds, as it came to on the machine of docs/performance.md with two samples of a figure: what the plan
+// pace is how long a scenario's turn takes, in seconds, as it came to on the machine of docs/performance.md with one sample of a figure: what the plan
 // adds up. It bounds nothing; that is the limit's to do.
 type pace struct {
 	apache, gregor, bare float64
@@ -78,5 +78,5 @@ func forecast(o options, steps []step) (rows []string, total time.Duration) {
 // announce says what a run is going to do, and how long that takes at two samples of a figure.
 func announce(o options, steps []step) {
 	rows, total := forecast(o, steps)
-	fmt.Printf("plan, in minutes: %s; about %.0f minutes together, with two samples of a figure\n", strings.Join(rows, ", "), total.Minutes())
+	fmt.Printf("plan, in minutes: %s; about %.0f minutes together, with one sample of a figure\n", strings.Join(rows, ", "), total.Minutes())
 }

@@ -19,18 +19,18 @@ import (
 func readerRows() []scenario {
 	shares := []string{"p99", "p99.9"}
 	return []scenario{
-		{name: "C4", title: "catch-up with 2 GB that are not in the page cache", home: oneBroker, measures: []measure{
+		{name: "C4", title: "catch-up with 2 GB that are not in the page cache", pace: pace{9, 7, 0}, home: oneBroker, measures: []measure{
 			{name: "rate", what: "throughput, 1 MiB of each of six partitions in an answer", unit: "MB/s", more: true, goal: goal{2.1, 1500}},
 			{name: "cpu", what: "CPU", unit: "CPU-s/GB"},
 		}, run: func(ctx context.Context, r *turn) error { return r.catchUp(ctx, 2e9) }},
-		{name: "C5", title: "a consumer at the end, 500 records/s, while another catches up with what is not in the page cache", home: oneBroker, long: true, limit: 5 * time.Minute, measures: []measure{
+		{name: "C5", title: "a consumer at the end, 500 records/s, while another catches up with what is not in the page cache", pace: pace{45, 40, 0}, home: oneBroker, long: true, limit: 5 * time.Minute, measures: []measure{
 			{name: "p99", what: "produce to fetch: p99", unit: "ms"},
 			{name: "p99.9", what: "produce to fetch: p99.9", unit: "ms"},
 			{name: "alone p99", what: "without the other: p99", unit: "ms"},
 			{name: "alone p99.9", what: "without the other: p99.9", unit: "ms"},
 			{name: "rate", what: "the other's throughput", unit: "MB/s", more: true},
 		}, run: func(ctx context.Context, r *turn) error { return r.beside(ctx, shares) }},
-		{name: "C6", title: "one producer, 50 MB/s in 120 KiB requests, and consumers at the end", home: oneBroker, limit: 4 * time.Minute, measures: []measure{
+		{name: "C6", title: "one producer, 50 MB/s in 120 KiB requests, and consumers at the end", pace: pace{13, 12, 0}, once: true, home: oneBroker, limit: 4 * time.Minute, measures: []measure{
 			{name: "1", what: "CPU per GB sent, 1 consumer", unit: "CPU-s/GB"},
 			{name: "10", what: "CPU per GB sent, 10 consumers", unit: "CPU-s/GB"},
 			{name: "50", what: "CPU per GB sent, 50 consumers", unit: "CPU-s/GB"},
@@ -46,7 +46,7 @@ func readerRows() []scenario {
 			}
 			return nil
 		}},
-		{name: "C7", title: "C4 with 8 GB", home: oneBroker, long: true, limit: 10 * time.Minute, measures: []measure{
+		{name: "C7", title: "C4 with 8 GB", pace: pace{25, 20, 0}, home: oneBroker, long: true, limit: 10 * time.Minute, measures: []measure{
 			{name: "rate", what: "throughput", unit: "MB/s", more: true}, {name: "cpu", what: "CPU", unit: "CPU-s/GB"},
 		}, run: func(ctx context.Context, r *turn) error { return r.catchUp(ctx, 8e9) }},
 	}

@@ -22,15 +22,15 @@ func connectionRows() []scenario {
 		return all
 	}
 	return []scenario{
-		{name: "B1", title: "consumer group of 100 members over 1,000 partitions, heartbeats every 50 ms", home: oneBroker, measures: []measure{
+		{name: "B1", title: "consumer group of 100 members over 1,000 partitions, heartbeats every 50 ms", pace: pace{5, 3, 0}, home: oneBroker, measures: []measure{
 			{name: "eager leave", what: "eager: a member leaves, until all have their assignment", unit: "s"},
 			{name: "eager join", what: "eager: a member joins, until all have their assignment", unit: "s"},
 			{name: "cooperative leave", what: "cooperative: a member leaves, until all have their assignment", unit: "s"},
 			{name: "cooperative join", what: "cooperative: a member joins, until all have their assignment, two rebalances", unit: "s"},
 			{name: "cpu", what: "CPU of the broker, 100 members at rest", unit: "%"},
 		}, run: rebalances},
-		{name: "N1", title: "idle connections", measures: n1(1000), run: func(ctx context.Context, r *turn) error { return r.idleConnections(ctx, 1000) }},
-		{name: "N2", title: "more idle connections", long: true, limit: 5 * time.Minute, measures: n1(5000, 9000), run: func(ctx context.Context, r *turn) error { return r.idleConnections(ctx, 5000, 9000) }},
+		{name: "N1", title: "idle connections", pace: pace{16, 13, 0}, once: true, measures: n1(1000), run: func(ctx context.Context, r *turn) error { return r.idleConnections(ctx, 1000) }},
+		{name: "N2", title: "more idle connections", pace: pace{60, 50, 0}, long: true, limit: 5 * time.Minute, measures: n1(5000, 9000), run: func(ctx context.Context, r *turn) error { return r.idleConnections(ctx, 5000, 9000) }},
 	}
 }
 

@@ -13,13 +13,13 @@ func fetchRows() []scenario {
 		return measure{name: name, what: what, unit: "CPU-s/GB", goal: g}
 	}
 	return []scenario{
-		{name: "C2", title: "fetch, 1 MiB of each of six partitions in an answer, from the page cache", home: oneBroker, measures: []measure{
+		{name: "C2", title: "fetch, 1 MiB of each of six partitions in an answer, from the page cache", pace: pace{14, 7, 0}, home: oneBroker, measures: []measure{
 			{name: "rate", what: "1 connection", unit: "MB/s", more: true},
 			cpu("cpu", "CPU, 1 connection", goal{2.8, 0.08}),
 			{name: "rate 3", what: "3 connections", unit: "MB/s", more: true},
 			cpu("cpu 3", "CPU, 3 connections", goal{3.7, 0.08}),
 		}, run: bulkFetch},
-		{name: "C3", title: "fetch, one partition and one request at a time, from the page cache", home: oneBroker, measures: []measure{
+		{name: "C3", title: "fetch, one partition and one request at a time, from the page cache", pace: pace{25, 20, 0}, home: oneBroker, measures: []measure{
 			cpu("16K", "CPU, answers of 16 KiB", goal{}),
 			{name: "64K", what: "requests, answers of 64 KiB", unit: "1/s", more: true},
 			{name: "64K p50", what: "latency, answers of 64 KiB: p50", unit: "ms"},
@@ -39,7 +39,7 @@ func (r *turn) stored(ctx context.Context, topic string, records int, bytes int6
 	return err
 }
 
-// fetchBytes is what a sample of fetches moves.
+// fetchBytes is what topics hold that are fetched.
 func (r *turn) fetchBytes() int64 { return int64(r.o.megabyte) * 1_000_000 }
 
 func bulkFetch(ctx context.Context, r *turn) error {
@@ -55,16 +55,7 @@ func bulkFetch(ctx context.Context, r *turn) error {
 			before := r.c.cpu()
 			done, err := load.Together(s.connections, func(int) (load.Result, error) {
 				reader := load.Reader{Addr: r.c.brokers[0].addr, Topic: topic, Partitions: stockPartitions, Bytes: 1 << 20, Together: true}
-				var all load.Result
-				for all.Bytes < 2*r.fetchBytes() { // twice over: one pass is too short to measure
-					reader.Offsets = nil
-					one, err := reader.Read(ctx, r.fetchBytes())
-					if err != nil {
-						return all, err
-					}
-					all = all.Plus(one)
-				}
-				return all, nil
+				return reader.For(ctx, rateWindow)
 			})
 			gigabytes := float64(done.Bytes) / 1e9
 			return []float64{(r.c.cpu() - before) / gigabytes, gigabytes * 1000 / done.Took.Seconds()}, err
@@ -94,7 +85,7 @@ func singleFetch(ctx context.Context, r *turn) error {
 		err := r.sample(ctx, names, func(ctx context.Context) ([]float64, error) {
 			reader := load.Reader{Addr: r.c.brokers[0].addr, Topic: topic, Partitions: stockPartitions, Bytes: s.size, Latencies: s.cpu == ""}
 			before := r.c.cpu()
-			done, err := reader.Read(ctx, r.fetchBytes())
+			done, err := reader.For(ctx, rateWindow)
 			if err != nil {
 				return nil, err
 			}

@@ -10,7 +10,7 @@ import (
 // latencyRows are about time rather than about work.
 func latencyRows() []scenario {
 	return []scenario{
-		{name: "L2", title: "produce to fetch, 100 B at 1,000 records/s, a consumer at the end", home: oneBroker, measures: []measure{
+		{name: "L2", title: "produce to fetch, 100 B at 1,000 records/s, a consumer at the end", pace: pace{15, 11, 0}, home: oneBroker, measures: []measure{
 			{name: "p50", what: "latency: p50", unit: "ms"}, {name: "p99", what: "latency: p99", unit: "ms"}, {name: "p99.9", what: "latency: p99.9", unit: "ms"},
 		}, run: func(ctx context.Context, r *turn) error {
 			p, err := r.tailed(ctx, "l2", 1000)
@@ -21,7 +21,7 @@ func latencyRows() []scenario {
 				return p.EndToEnd(ctx, "l2")
 			})
 		}},
-		{name: "D1", title: "durable acks: flush.messages=1, one record of 1 KiB per request, 1 in flight on each connection", home: oneBroker, ceilings: []kind{loop},
+		{name: "D1", title: "durable acks: flush.messages=1, one record of 1 KiB per request, 1 in flight on each connection", pace: pace{30, 22, 22}, once: true, home: oneBroker, ceilings: []kind{loop},
 			limit: 5 * time.Minute, measures: []measure{
 				{name: "1x1", what: "1 connection, 1 partition", unit: "1/s", more: true},
 				{name: "1x1 p99", what: "1 connection, 1 partition: p99", unit: "ms"},

@@ -29,16 +29,16 @@ func partitionRows() []scenario {
 	}
 	one := [6]goal{{40, 0.5}, {23, 32}, {27, 0.2}, {127, 0.25}, {41, 0.25}, {133, 0.4}}
 	return []scenario{
-		{name: "M1", title: "1,000 partitions", limit: 5 * time.Minute, measures: []measure{
+		{name: "M1", title: "1,000 partitions", pace: pace{45, 42, 0}, once: true, limit: 5 * time.Minute, measures: []measure{
 			{name: "first", what: "15 KiB requests, 4 connections, 5 in flight each: first 20 s", unit: "1/s", more: true, goal: goal{57, 30000}},
 			{name: "steady", what: "the same, steady", unit: "1/s", more: true, goal: goal{4.6, 30000}},
 			{name: "near", what: "the same, steady, while the disk reads ahead 128 KiB (needs root)", unit: "1/s", more: true, goal: goal{2.7, 30000}},
 		}, run: thousand},
-		{name: "M2", title: "10,000 partitions, one broker", home: briefBroker, limit: 8 * time.Minute, measures: held("the broker", one), run: manyPartitions(holdMany)},
-		{name: "M3", title: "10,000 partitions, one broker: stop and start", home: briefBroker, limit: 10 * time.Minute, measures: restarted(one), run: manyPartitions(restartMany)},
-		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", home: coldBrokers, long: true, limit: 20 * time.Minute,
+		{name: "M2", title: "10,000 partitions, one broker", pace: pace{60, 60, 0}, once: true, home: briefBroker, limit: 8 * time.Minute, measures: held("the broker", one), run: manyPartitions(holdMany)},
+		{name: "M3", title: "10,000 partitions, one broker: stop and start", pace: pace{130, 35, 0}, once: true, home: briefBroker, limit: 10 * time.Minute, measures: restarted(one), run: manyPartitions(restartMany)},
+		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", pace: pace{600, 300, 0}, once: true, home: coldBrokers, long: true, limit: 20 * time.Minute,
 			measures: slices.Concat(held("all three", [6]goal{}), restarted([6]goal{})), run: manyPartitions(holdMany, restartMany)},
-		{name: "M4", title: "100,000 topics of one partition", long: true, limit: 30 * time.Minute, measures: []measure{
+		{name: "M4", title: "100,000 topics of one partition", pace: pace{900, 200, 0}, once: true, long: true, limit: 30 * time.Minute, measures: []measure{
 			{name: "create", what: "created, all led", unit: "s"},
 			{name: "rss", what: "memory (RSS)", unit: "MB"},
 			{name: "one", what: "metadata of one topic: p50", unit: "ms"},

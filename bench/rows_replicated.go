@@ -12,7 +12,7 @@ import (
 // follow from those of its rates: so many requests per second leave no more of two processors for each GB.
 func replicatedRows() []scenario {
 	return []scenario{
-		{name: "R1", title: "three replicas, acks=all, 15 KiB requests", home: threeBrokers, limit: 5 * time.Minute, measures: []measure{
+		{name: "R1", title: "three replicas, acks=all, 15 KiB requests", pace: pace{100, 20, 0}, home: threeBrokers, limit: 5 * time.Minute, measures: []measure{
 			{name: "d1", what: "requests, 1 connection, 1 in flight", unit: "1/s", more: true},
 			{name: "d1 p50", what: "latency, 1 connection, 1 in flight: p50", unit: "ms"},
 			{name: "d5", what: "requests, 1 connection, 5 in flight", unit: "1/s", more: true, goal: goal{8.7, 13500}},
@@ -22,24 +22,24 @@ func replicatedRows() []scenario {
 			{name: "4x5 p50", what: "latency, 4 connections, 5 in flight each: p50", unit: "ms"},
 			{name: "4x5 cpu", what: "CPU of all three, 4 connections, 5 in flight each", unit: "CPU-s/GB", goal: goal{4.8, 6.5}},
 		}, run: replicatedSmall},
-		{name: "R2", title: "three replicas, acks=all, large requests", home: threeBrokers, limit: 5 * time.Minute, measures: []measure{
+		{name: "R2", title: "three replicas, acks=all, large requests", pace: pace{30, 15, 0}, home: threeBrokers, limit: 5 * time.Minute, measures: []measure{
 			{name: "120x1", what: "120 KiB requests, 1 connection, 5 in flight", unit: "MB/s", more: true},
 			{name: "120x1 cpu", what: "CPU of all three, 120 KiB requests, 1 connection", unit: "CPU-s/GB"},
 			{name: "120x4", what: "120 KiB requests, 4 connections, 5 in flight each", unit: "MB/s", more: true},
 			{name: "900x4", what: "900 KiB requests, 4 connections, 5 in flight each", unit: "MB/s", more: true, goal: goal{2.7, 600}},
 			{name: "900x4 cpu", what: "CPU of all three, 900 KiB requests, 4 connections", unit: "CPU-s/GB"},
 		}, run: replicatedLarge},
-		{name: "R3", title: "three replicas, acks=all, 100 B at 500 requests/s", home: threeBrokers, measures: []measure{
+		{name: "R3", title: "three replicas, acks=all, 100 B at 500 requests/s", pace: pace{16, 11, 0}, home: threeBrokers, measures: []measure{
 			{name: "p50", what: "latency: p50", unit: "ms", goal: goal{3, 0.18}},
 			{name: "p99", what: "latency: p99", unit: "ms", goal: goal{9, 0.6}},
 		}, run: replicatedPaced},
-		{name: "R4", title: "three replicas, kafka-producer-perf-test, acks=all, 1 KiB, linger 10 ms, batches of 128 KiB", home: threeBrokers, measures: []measure{
+		{name: "R4", title: "three replicas, kafka-producer-perf-test, acks=all, 1 KiB, linger 10 ms, batches of 128 KiB", pace: pace{15, 12, 0}, once: true, home: threeBrokers, measures: []measure{
 			{name: "rate", what: "throughput", unit: "MB/s", more: true},
 			{name: "cpu", what: "CPU of all three", unit: "CPU-s/GB"},
 		}, run: func(ctx context.Context, r *turn) error {
 			return r.perfTest(ctx, perfTest{topic: "r4", partitions: 6, records: 300_000, size: recordSize, acks: "all", lingerMs: 10, batch: 131072}, "rate", "cpu")
 		}},
-		{name: "R5", title: "kill -9 at up to 20 MB/s, acks=all", home: threeBrokers, limit: 6 * time.Minute, measures: []measure{
+		{name: "R5", title: "kill -9 at up to 20 MB/s, acks=all", pace: pace{60, 45, 0}, once: true, home: threeBrokers, limit: 6 * time.Minute, measures: []measure{
 			{name: "leader", what: "of the leader: time without an ack", unit: "s"},
 			{name: "leader lost", what: "of the leader: acknowledged requests lost", unit: "requests"},
 			{name: "controller", what: "of the controller, a follower: time without an ack", unit: "s"},

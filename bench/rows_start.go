@@ -9,7 +9,7 @@ import (
 // startRows are about starting, stopping and memory.
 func startRows() []scenario {
 	return []scenario{
-		{name: "S1", title: "exec to the first ApiVersions answer, empty directory", ceilings: []kind{null}, measures: []measure{
+		{name: "S1", title: "exec to the first ApiVersions answer, empty directory", pace: pace{10, 1, 1}, ceilings: []kind{null}, measures: []measure{
 			{name: "start", what: "time", unit: "ms", goal: goal{60, 30}},
 		}, run: func(ctx context.Context, r *turn) error {
 			for range 1 + r.o.samples {
@@ -22,16 +22,16 @@ func startRows() []scenario {
 			}
 			return nil
 		}},
-		{name: "S2", title: "memory (RSS)", ceilings: []kind{null}, measures: []measure{
+		{name: "S2", title: "memory (RSS)", pace: pace{20, 12, 11}, ceilings: []kind{null}, measures: []measure{
 			{name: "idle", what: "5 s after the start", unit: "MB", goal: goal{22, 16}},
 			{name: "loaded", what: "after 4 GB in 120 KiB requests over 4 connections", unit: "MB", goal: goal{21, 48}},
 		}, run: memory},
-		{name: "S3", title: "stop and start with data on disk in 6 partitions", limit: 5 * time.Minute, measures: []measure{
+		{name: "S3", title: "stop and start with data on disk in 6 partitions", pace: pace{45, 25, 0}, once: true, limit: 5 * time.Minute, measures: []measure{
 			{name: "stop", what: "SIGTERM right behind 4 GB, to the end of the process", unit: "s"},
 			{name: "clean", what: "after SIGTERM with 4 GB: exec to the first ApiVersions answer", unit: "s"},
 			{name: "crash", what: "after kill -9 right behind 4 GB: the same", unit: "s", goal: goal{40, 0.1}},
 		}, run: func(ctx context.Context, r *turn) error { return r.restarts(ctx, 4e9) }},
-		{name: "S4", title: "stop and start with 30 GB on disk in 6 partitions", long: true, limit: 15 * time.Minute, measures: []measure{
+		{name: "S4", title: "stop and start with 30 GB on disk in 6 partitions", pace: pace{200, 120, 0}, once: true, long: true, limit: 15 * time.Minute, measures: []measure{
 			{name: "stop", what: "SIGTERM right behind 30 GB, to the end of the process", unit: "s"},
 			{name: "clean", what: "after SIGTERM with 30 GB: exec to the first ApiVersions answer", unit: "s"},
 			{name: "crash", what: "after kill -9 right behind 4 GB more: the same", unit: "s"},

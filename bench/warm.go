@@ -13,7 +13,7 @@ import (
 
 // The Java machine compiles what runs often, in threads beside those that work: for a minute and more where three brokers share two processors, and again
 // whenever a load takes new paths. What is measured meanwhile is the compiler: one broker's rate may rise tenfold. So loads warm a broker up until its
-// compilers rest. Gregor and the bare programs have none, and are through with the first turn.
+// compilers rest. Gregor and the bare programs have none: one turn is enough.
 
 // compilerThreads are what the Java machine calls the threads that compile, as far as Linux keeps a thread's name.
 var compilerThreads = []string{"C1 CompilerThre", "C2 CompilerThre"}
@@ -71,15 +71,14 @@ const (
 	// settledWithin says when a load has settled: a turn is at most this much better than the one before, and compilers took at most this share of its CPU time.
 	settledWithin = 0.07
 	// settleTurns is how often a load is tried at most until it has settled.
-	settleTurns = 8
+	settleTurns = 6
 	// restWithin is how long compilers may take to come to rest between two turns.
-	restWithin = 6 * time.Second
+	restWithin = 4 * time.Second
 	// resting is the share of a CPU that compilers at rest use at most.
 	resting = 0.15
 )
 
-// settle repeats a load until what it costs (less is better) gets no better and the compilers rest meanwhile. What f returns is a cost only while it measures
-// nothing else than before.
+// settle repeats a load until what it costs (less is better) gets no better and the compilers rest meanwhile.
 func (c *cluster) settle(ctx context.Context, f func(context.Context) (cost float64, err error)) error {
 	p, last := compilers{}, 0.0
 	for n := range settleTurns {
@@ -90,7 +89,7 @@ func (c *cluster) settle(ctx context.Context, f func(context.Context) (cost floa
 			return err
 		}
 		compiled, all := p.used(c.brokers), c.cpu()-before
-		if n > 0 && (last-cost)/max(last, 1e-9) < settledWithin && compiled <= settledWithin*all {
+		if len(p) == 0 || n > 0 && (last-cost)/max(last, 1e-9) < settledWithin && compiled <= settledWithin*all {
 			break
 		}
 		last = cost

@@ -24,14 +24,18 @@ type Reader struct {
 
 // Read fetches until limit bytes of record data have come or everything has been read.
 func (r *Reader) Read(ctx context.Context, limit int64) (Result, error) {
-	begun := time.Now()
-	done, err := r.read(ctx, limit)
-	done.Took = time.Since(begun)
-	return done, err
+	return r.read(ctx, false, func(done Result) bool { return done.Bytes < limit })
 }
 
-func (r *Reader) read(ctx context.Context, limit int64) (Result, error) {
-	var done Result
+// For fetches for d, and begins again whenever everything has been read.
+func (r *Reader) For(ctx context.Context, d time.Duration) (Result, error) {
+	end := time.Now().Add(d)
+	return r.read(ctx, true, func(Result) bool { return time.Now().Before(end) })
+}
+
+// read fetches while more says so; again: it begins anew at the end.
+func (r *Reader) read(ctx context.Context, again bool, more func(Result) bool) (done Result, err error) {
+	defer func(begun time.Time) { done.Took = time.Since(begun) }(time.Now())
 	c, err := Dial(ctx, r.Addr)
 	if err != nil {
 		return done, err
@@ -41,7 +45,14 @@ func (r *Reader) read(ctx context.Context, limit int64) (Result, error) {
 		r.Offsets = make([]int64, r.Partitions)
 	}
 	var buf []byte
-	for empty, i := int32(0), int32(0); empty < r.Partitions && done.Bytes < limit && ctx.Err() == nil; i = (i + 1) % r.Partitions {
+	for empty, i := int32(0), int32(0); more(done) && ctx.Err() == nil; i = (i + 1) % r.Partitions {
+		if empty == r.Partitions {
+			if !again || done.Bytes == 0 {
+				break
+			}
+			clear(r.Offsets)
+			empty = 0
+		}
 		from, to := i, i+1
 		if r.Together {
 			from, to = 0, r.Partitions
