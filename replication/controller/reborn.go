@@ -9,8 +9,8 @@ import (
 
 // A broker that dies and registers again between two controllers is alive to both of them. Its log may have lost what it had acknowledged, to a power failure or
 // with its disk, and as a member of the ISR it could lead with what is left: every other replica would follow it into the loss. So the state of a partition says which
-// lives are in its ISR (isr_epochs), as KRaft controllers keep it in mind (KIP-903). Where it does not, because an Apache Kafka broker wrote it, or a leader below
-// inter.broker.protocol.version 2.7-IV2, there is still the order of ZooKeeper's transactions: a registration that was created (czxid, the broker epoch) after the state was last
+// lives are in its ISR (isr_epochs), as KRaft controllers keep it in mind (KIP-903). Where it does not, because an Apache Kafka broker wrote it, or of a member that
+// a leader below inter.broker.protocol.version 2.7-IV2 has added, there is still the order of ZooKeeper's transactions: a registration that was created (czxid, the broker epoch) after the state was last
 // written (mzxid) is of a life that the state does not mean; a life that began before may be meant or not. Apache Kafka compares broker epochs only within a controller's term.
 
 // reborn lists the live brokers that are in an ISR with a life that is over, while another live member of that ISR has stayed: it has everything that
