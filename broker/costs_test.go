@@ -81,8 +81,8 @@ func repeat(n int, f func()) {
 	}
 }
 
-// TestRequestsAmongIdlePartitions: partitions that nobody writes to make neither a produce nor a fetch request dearer.
-func TestRequestsAmongIdlePartitions(t *testing.T) {
+// TestRequestCostsAmongIdlePartitions: partitions that nobody writes to make neither a produce nor a fetch request dearer.
+func TestRequestCostsAmongIdlePartitions(t *testing.T) {
 	b := hotBroker(t)
 	c := hotConn(t, b)
 	hot, _ := b.replicas.Partition(protocol.TopicPartition{Topic: "hot"})
@@ -174,8 +174,8 @@ func TestRequestsOfAnySizeAllocateNothing(t *testing.T) {
 	}
 }
 
-// TestBusyConnectionAmongIdleOnes: connections that are open and ask nothing make no request dearer.
-func TestBusyConnectionAmongIdleOnes(t *testing.T) {
+// TestBusyConnectionCostsAmongIdleOnes: connections that are open and ask nothing make no request dearer.
+func TestBusyConnectionCostsAmongIdleOnes(t *testing.T) {
 	b := hotBroker(t)
 	c := hotConn(t, b)
 	once := served(t, c, produceFrame(1, 15, 1000))

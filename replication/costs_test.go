@@ -7,8 +7,8 @@ import (
 	"gregor/storage"
 )
 
-// TestAppendWakesOnlyItsOwn: an append wakes those who wait for its partition and nobody else, and allocates no more when many wait elsewhere.
-func TestAppendWakesOnlyItsOwn(t *testing.T) {
+// TestAppendCostsOnlyItsOwnWaiters: an append wakes those who wait for its partition and nobody else, and allocates no more when many wait elsewhere.
+func TestAppendCostsOnlyItsOwnWaiters(t *testing.T) {
 	var least float64
 	for _, others := range []int{1, 20, 400} {
 		r := newReplica(t, 1, 1)
