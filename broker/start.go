@@ -300,7 +300,7 @@ func featuresVersion(c *config.Store) int32 {
 // startController returns when the first election is over, and the term has begun if this broker has won it.
 func (b *Broker) startController() error {
 	err := b.controller.Start()
-	b.refreshFeatures()
+	b.refreshFeatures() // a new cluster has them since then
 	return err
 }
 
@@ -320,7 +320,7 @@ func (b *Broker) follow() error {
 	if err := b.watchConfigs(b.ctx); err != nil {
 		return err
 	}
-	if _, err := b.zk.Watch(zk.FeaturePath, zk.WatchData, b.refreshFeatures); err != nil {
+	if err := b.followFeatures(); err != nil {
 		return err
 	}
 	b.zk.OnSession(func() {
@@ -333,6 +333,30 @@ func (b *Broker) follow() error {
 			return
 		}
 		b.controller.Reregistered()
+	})
+	return nil
+}
+
+// followFeatures reads /feature again whenever it changes, until the broker stops.
+func (b *Broker) followFeatures() error {
+	changed := make(chan struct{}, 1)
+	if _, err := b.zk.Watch(zk.FeaturePath, zk.WatchData, func() {
+		select {
+		case changed <- struct{}{}:
+		default: // it is going to be read anyway
+		}
+	}); err != nil {
+		return err
+	}
+	b.workers.Go(func() {
+		for {
+			select {
+			case <-changed:
+				b.refreshFeatures()
+			case <-b.ctx.Done():
+				return
+			}
+		}
 	})
 	return nil
 }
