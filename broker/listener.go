@@ -119,6 +119,7 @@ func (ln *listener) serve(c *conn) {
 	if ln.mu.closed {
 		ln.mu.Unlock()
 		ln.b.limits.leave(ln, c.ip())
+		c.cancel()
 		c.tcp.Close()
 		return
 	}
