@@ -32,6 +32,7 @@ func TestProtocol(t *testing.T) {
 	for _, controller := range []int32{1, 2} {
 		c.MoveController(controller)
 		controlledBy(t, c, controller, control)
+		featuresAre(t, c, `"version":1,"status":0`) // disabled: brokers before 2.7 know of none
 		createsAndDeletes(t, c, tr)
 	}
 	for _, b := range c.Brokers {
@@ -44,6 +45,7 @@ func TestProtocol(t *testing.T) {
 	}
 	for _, controller := range []int32{1, 2} {
 		c.MoveController(controller)
+		featuresAre(t, c, `"version":2,"status":1`)
 		createsAndDeletes(t, c, tr)
 	}
 	registeredIn(t, c, 5)
@@ -62,6 +64,14 @@ func controlledBy(t *testing.T, c *harness.Cluster, controller int32, control ma
 		if log := c.Broker(controller).Log(); !strings.Contains(log, "connected to "+addr+" (id: ") {
 			t.Errorf("controller %d did not reach broker %d at %s", controller, id, addr)
 		}
+	}
+}
+
+// featuresAre wants the controller to have left /feature so, whichever it is.
+func featuresAre(t *testing.T, c *harness.Cluster, want string) {
+	t.Helper()
+	if znode, _ := c.Tree.Get("/feature"); !strings.Contains(znode, want) || !strings.Contains(znode, `"features":{}`) {
+		t.Errorf("/feature is %s under controller %d, want %s", znode, c.Controller(), want)
 	}
 }
 
