@@ -41,7 +41,7 @@ type indexFile struct {
 func (x *indexFile) open() (present, whole bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	f, err := os.OpenFile(x.path, os.O_RDWR, 0)
+	f, err := openFile(x.path, os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, true, nil
 	}
@@ -93,7 +93,7 @@ func (x *indexFile) write() error {
 
 func (x *indexFile) writeLocked() error {
 	if x.mu.f == nil {
-		f, err := os.OpenFile(x.path, os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := openFile(x.path, os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return err
 		}
@@ -254,6 +254,9 @@ func (x *indexFile) truncate(n int64) error {
 	if err := x.writeLocked(); err != nil {
 		return err
 	}
+	if n == x.mu.written {
+		return nil
+	}
 	if err := x.mu.f.Truncate(n * x.entrySize); err != nil {
 		return err
 	}
@@ -262,7 +265,14 @@ func (x *indexFile) truncate(n int64) error {
 	return nil
 }
 
-// abandon closes the file without writing: its segment is being removed, or its directory has failed.
+// changed reports whether entries are not durable.
+func (x *indexFile) changed() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.mu.dirty || len(x.mu.pending) > 0
+}
+
+// abandon closes the file without writing: its segment is being removed, or rests, or its directory has failed.
 func (x *indexFile) abandon() {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -22,7 +22,7 @@ type loadState struct {
 }
 
 // loadLog opens the log in a partition's directory, which lies in d and is called name (LogLoader). After a clean stop it reads names, the last index entry and
-// a few batch headers; otherwise recover checks everything from the recovery point on.
+// a few batch headers; otherwise recover checks everything from the recovery point on. Its files open at the first use: of thousands of logs most are not used for long.
 func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, name string, st loadState) (*Log, error) {
 	l := m.newLog(d, tp, name)
 	files, segments, err := l.listSegments()
@@ -45,6 +45,9 @@ func (m *Manager) loadLog(d *logDir, tp protocol.TopicPartition, name string, st
 	}
 	if err = l.loadContent(st, files); err != nil {
 		return nil, err
+	}
+	for _, s := range l.segments.Load().list {
+		s.rest()
 	}
 	return l, nil
 }
@@ -109,10 +112,11 @@ func (l *Log) loadContent(st loadState, files []string) error {
 	start := max(st.logStart, l.segments.Load().list[0].base)
 	l.logStart.Store(start)
 
-	var producers *producerState
+	var producers *producerState // that recovery has built, nil without one
+	newest := int64(-1)
 	snapshots := snapshotsIn(files)
 	recoverFrom := func(offset int64) error {
-		if producers, err = l.recover(offset, snapshots); err == nil {
+		if producers, newest, err = l.recover(offset, snapshots); err == nil {
 			snapshots, err = snapshotOffsets(l.path)
 		}
 		return err
@@ -153,7 +157,7 @@ func (l *Log) loadContent(st loadState, files []string) error {
 	if err := l.loadEpochs(found, start, end); err != nil {
 		return err
 	}
-	return l.loadProducers(producers, snapshots)
+	return l.loadProducers(producers, newest, snapshots)
 }
 
 // findEnd is the log end offset, or -1 when the active segment ends with something else than a whole batch.
@@ -284,9 +288,9 @@ func (l *Log) eachHeaderOf(s *segment, from, to int64, fn func(*batchHeader, *se
 	}
 }
 
-// loadProducers takes the state that recovery has built, or reads the newest of the snapshots, which the directory has at these offsets, and the batches behind it.
-// Snapshots that no segment needs go; one for the log end is there afterwards.
-func (l *Log) loadProducers(recovered *producerState, offsets []int64) error {
+// loadProducers takes the state that recovery has built, beginning with the snapshot newest, or reads the newest of the snapshots, which the directory has at these
+// offsets, and the batches behind it. Snapshots that no segment needs go; one for the log end is there afterwards.
+func (l *Log) loadProducers(recovered *producerState, newest int64, offsets []int64) error {
 	end := l.logEnd.Load()
 	list := l.segments.Load()
 	for i, o := range offsets {
@@ -295,10 +299,13 @@ func (l *Log) loadProducers(recovered *producerState, offsets []int64) error {
 			if err := removeIfExists(snapshotPath(l.path, o)); err != nil {
 				return err
 			}
+			if o == newest {
+				newest = -1
+			}
 		}
 	}
 	if recovered != nil {
-		l.mu.producers, l.mu.lastSnapshot = *recovered, -1
+		l.mu.producers, l.mu.lastSnapshot = *recovered, newest
 	} else {
 		state, newest, err := l.buildProducers(list, offsets, l.logStart.Load(), end)
 		if err != nil {

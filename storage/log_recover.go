@@ -10,36 +10,36 @@ import (
 // recover checks every batch from the recovery point on: a log that was not closed cleanly may end
 // in bytes that never were a batch. It cuts the log before the first batch that is not whole, not in order, or fails
 // its checksum, drops the segments behind, and builds indexes, leader epochs and producers anew on the way.
-// snapshots are the offsets of those in the directory.
-func (l *Log) recover(recoveryPoint int64, snapshots []int64) (*producerState, error) {
+// snapshots are the offsets of those in the directory; newest is that of the one that the producers at its offset came from, -1 when there is none.
+func (l *Log) recover(recoveryPoint int64, snapshots []int64) (producers *producerState, newest int64, err error) {
 	list := l.segments.Load()
 	from := max(list.floor(recoveryPoint), 0)
 	next := list.list[from].base
-	position, state, err := l.resume(list, from, recoveryPoint, snapshots)
+	position, state, newest, err := l.resume(list, from, recoveryPoint, snapshots)
 	if position > 0 {
 		next = recoveryPoint
 	} else if err == nil {
-		state, _, err = l.buildProducers(list, snapshots, l.logStart.Load(), next)
+		state, newest, err = l.buildProducers(list, snapshots, l.logStart.Load(), next)
 	}
 	if err != nil {
-		return nil, err
+		return nil, -1, err
 	}
 	l.epochs.truncateTail(next) // those of the batches to come are built anew; the file may have some that were cut since
 	for i := from; i < len(list.list); i++ {
 		s := list.list[i]
 		end, cut, err := l.recoverSegment(s, position, max(next, s.base), &state)
 		if err != nil {
-			return nil, err
+			return nil, -1, err
 		}
 		next, position = end, 0
 		if cut && i+1 < len(list.list) {
 			if err := l.dropTail(list, i+1); err != nil {
-				return nil, err
+				return nil, -1, err
 			}
 			break
 		}
 	}
-	return &state, nil
+	return &state, newest, nil
 }
 
 // recoverSegment checks one segment from a position on, of which the first offset is at least next, and returns the offset behind it.

@@ -9,27 +9,27 @@ import (
 // resume finds where in segment i the batches from the recovery point on begin, builds the producers as of there, and cuts the indexes. What lies below is durable,
 // with indexes and producers, and is not looked at again, apart from the batches behind the last index entry. The position is 0 when something does not fit together,
 // or the log has seen transactions, whose index only a look at all batches can tell to be whole: then the whole segment is to be checked.
-func (l *Log) resume(list *segmentList, i int, point int64, snapshots []int64) (position int64, state producerState, err error) {
+func (l *Log) resume(list *segmentList, i int, point int64, snapshots []int64) (position int64, state producerState, newest int64, err error) {
 	s := list.list[i]
 	if point <= s.base || s.isAbsent() {
-		return 0, state, nil
+		return 0, state, -1, nil
 	}
 	if _, err := os.Stat(s.txnIndexPath()); !errors.Is(err, fs.ErrNotExist) {
-		return 0, state, err
+		return 0, state, -1, err
 	}
 	f, err := s.acquire()
 	if err != nil {
-		return 0, state, err
+		return 0, state, -1, err
 	}
 	defer s.release()
 	if position, err = s.resume(f, point); err != nil || position == 0 {
-		return 0, state, err
+		return 0, state, -1, err
 	}
-	state, _, err = l.buildProducers(list, snapshots, l.logStart.Load(), point)
+	state, newest, err = l.buildProducers(list, snapshots, l.logStart.Load(), point)
 	if err != nil || state.transactional() {
-		return 0, state, err
+		return 0, state, -1, err
 	}
-	return position, state, nil
+	return position, state, newest, nil
 }
 
 // resume is Log.resume without the producers.

@@ -54,7 +54,7 @@ func (l *Log) offsetForTimestamp(ts, maxOffset int64) (TimestampOffset, error) {
 		if s == end.segment {
 			limit = end.size
 		}
-		found, err := s.searchTimestamp(ts, start, limit)
+		found, err := s.searchTimestamp(ts, start, limit, int64(l.Config().IndexIntervalBytes))
 		if err != nil {
 			return nothingFound, err
 		}
@@ -69,13 +69,15 @@ func (l *Log) offsetForTimestamp(ts, maxOffset int64) (TimestampOffset, error) {
 }
 
 // searchTimestamp finds the first record of the segment that is at least as young as ts and not below start.
-// largestTimestamp has opened the indexes.
-func (s *segment) searchTimestamp(ts, start, limit int64) (TimestampOffset, error) {
+func (s *segment) searchTimestamp(ts, start, limit, interval int64) (TimestampOffset, error) {
 	f, err := s.acquire()
 	if err != nil {
 		return nothingFound, err
 	}
 	defer s.release()
+	if err := s.openIndexes(interval); err != nil {
+		return nothingFound, err
+	}
 	s.mu.Lock()
 	times := s.mu.times
 	s.mu.Unlock()
@@ -180,6 +182,9 @@ func (l *Log) offsetOfMaxTimestamp() (TimestampOffset, error) {
 		return nothingFound, err
 	}
 	defer newest.release()
+	if err := newest.openIndexes(interval); err != nil {
+		return nothingFound, err
+	}
 	var h batchHeader
 	_, found, err := newest.find(f, at, newest.size.Load(), &h)
 	if err != nil || !found {

@@ -87,12 +87,7 @@ func (s *segment) release() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.file != nil {
-		s.mu.file.Close()
-		s.mu.file = nil
-	}
-	s.mu.index.abandon()
-	s.mu.times.abandon()
+	s.closeLocked()
 }
 
 // open returns the .log file. The caller holds a reference.
@@ -106,12 +101,33 @@ func (s *segment) open() (*os.File, error) {
 	if s.mu.absent {
 		flags |= os.O_CREATE
 	}
-	f, err := os.OpenFile(s.path(logSuffix), flags, 0o644)
+	f, err := openFile(s.path(logSuffix), flags)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.file, s.mu.absent = f, false
 	return f, nil
+}
+
+// rest closes the files of a segment whose indexes were looked at and not changed. The next use opens them again.
+func (s *segment) rest() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.index.changed() || s.mu.times.changed() {
+		return
+	}
+	s.closeLocked()
+	s.mu.indexed = false
+}
+
+// closeLocked closes the files; what the indexes have gathered is lost.
+func (s *segment) closeLocked() {
+	if s.mu.file != nil {
+		s.mu.file.Close()
+		s.mu.file = nil
+	}
+	s.mu.index.abandon()
+	s.mu.times.abandon()
 }
 
 // openIndexes opens both indexes, or builds them anew when one is missing or damaged. The caller holds a reference.
@@ -230,6 +246,12 @@ func (s *segment) noteBatch(h *batchHeader, interval int64) error {
 func (s *segment) largestTimestamp(interval int64) (timestamp, offset int64, err error) {
 	if s.size.Load() == 0 {
 		return noTimestamp, s.base, nil
+	}
+	s.mu.Lock()
+	timestamp, offset, known := s.mu.max, s.mu.maxOffset, s.mu.maxKnown
+	s.mu.Unlock()
+	if known {
+		return timestamp, offset, nil
 	}
 	if _, err := s.acquire(); err != nil {
 		return noTimestamp, s.base, err
