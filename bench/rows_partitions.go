@@ -36,7 +36,7 @@ func partitionRows() []scenario {
 		}, run: thousand},
 		{name: "M2", title: "10,000 partitions, one broker", pace: pace{60, 60, 0}, once: true, home: briefBroker, limit: 8 * time.Minute, measures: held("the broker", one), run: manyPartitions(holdMany)},
 		{name: "M3", title: "10,000 partitions, one broker: stop and start", pace: pace{130, 35, 0}, once: true, home: briefBroker, limit: 10 * time.Minute, measures: restarted(one), run: manyPartitions(restartMany)},
-		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", pace: pace{600, 300, 0}, once: true, home: coldBrokers, long: true, limit: 20 * time.Minute,
+		{name: "M5", title: "10,000 partitions of three replicas, three brokers: one of them stops and starts", pace: pace{600, 300, 0}, once: true, home: coldBrokers, long: true, limit: 25 * time.Minute,
 			measures: slices.Concat(held("all three", [6]goal{}), restarted([6]goal{})), run: manyPartitions(holdMany, restartMany)},
 		{name: "M4", title: "100,000 topics of one partition", pace: pace{900, 200, 0}, once: true, long: true, limit: 30 * time.Minute, measures: []measure{
 			{name: "create", what: "created, all led", unit: "s"},

@@ -97,7 +97,7 @@ func (l *lab) startHome(ctx context.Context, k kind, h home) (*cluster, error) {
 	case briefBroker:
 		settings, cold = shortSession, true
 	case threeBrokers:
-		size, settings = replicated, replicatedSettings
+		size, settings = replicated, replicatedSettings+shortSession
 	case coldBrokers:
 		size, settings, cold = replicated, replicatedSettings, true
 	}
