@@ -2,6 +2,8 @@ package broker
 
 import (
 	"encoding/binary"
+	"io"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"gregor/broker/config"
+	"gregor/broker/logging"
 )
 
 // dialFrom connects from an address of the loopback network.
@@ -270,6 +273,23 @@ func TestIdleConnections(t *testing.T) {
 	close(stop)
 	slowloris.Wait()
 	busy.alive()
+}
+
+// Connections that come faster than they are accepted wait in the backlog, more than Kafka's 50 of them: those that find it full would come back after a second at the earliest.
+func TestBacklog(t *testing.T) {
+	b := &Broker{config: mustConfig(t, map[string]string{}), logging: logging.New(io.Discard, slog.LevelInfo)}
+	ln, err := bind(b, config.Listener{Name: "PLAINTEXT", Host: "127.0.0.1"}) // accepts nothing before it is started
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.close()
+	for i := range 100 {
+		c, err := net.DialTimeout("tcp", ln.tcp.Addr().String(), 5*time.Second)
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		defer c.Close()
+	}
 }
 
 // socket.request.max.bytes is the largest frame; one byte more closes the connection.
