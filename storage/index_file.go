@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -18,7 +19,8 @@ var indexBlocks = sync.Pool{New: func() any { return new([indexBlock]byte) }}
 // log, as recovery does anyway. A search costs a few reads of the page cache; the block that it ends in is kept, so that the next one nearby, of a
 // consumer that reads on, costs none.
 type indexFile struct {
-	path      string
+	dir       string // the partition's directory
+	base      int64  // the segment's base offset
 	entrySize int64
 
 	mu struct {
@@ -36,12 +38,21 @@ type indexFile struct {
 	}
 }
 
+// path is put together when it is needed: most of thousands of logs never open their indexes.
+func (x *indexFile) path() string {
+	suffix := indexSuffix
+	if x.entrySize == timeEntrySize {
+		suffix = timeIndexSuffix
+	}
+	return filepath.Join(x.dir, offsetFileName(x.base, suffix))
+}
+
 // open takes the entries that the file holds. A missing file is an empty index, made at the first write; present
 // tells which. whole is false when the length is no multiple of the entry size.
 func (x *indexFile) open() (present, whole bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	f, err := openFile(x.path, os.O_RDWR)
+	f, err := openFile(x.path(), os.O_RDWR)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, true, nil
 	}
@@ -93,7 +104,7 @@ func (x *indexFile) write() error {
 
 func (x *indexFile) writeLocked() error {
 	if x.mu.f == nil {
-		f, err := openFile(x.path, os.O_RDWR|os.O_CREATE)
+		f, err := openFile(x.path(), os.O_RDWR|os.O_CREATE)
 		if err != nil {
 			return err
 		}

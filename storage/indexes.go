@@ -19,13 +19,10 @@ const (
 var errIndexDamaged = errors.New("index is damaged")
 
 // offsetIndex finds the position from which a scan for an offset starts.
-type offsetIndex struct {
-	indexFile
-	base int64
-}
+type offsetIndex struct{ indexFile }
 
-func newOffsetIndex(path string, base int64) *offsetIndex {
-	return &offsetIndex{indexFile: indexFile{path: path, entrySize: offsetEntrySize}, base: base}
+func newOffsetIndex(dir string, base int64) *offsetIndex {
+	return &offsetIndex{indexFile{dir: dir, base: base, entrySize: offsetEntrySize}}
 }
 
 func (x *offsetIndex) append(lastOffset, position int64) error {
@@ -78,13 +75,10 @@ func (x *offsetIndex) lastEntry(logSize int64) (position, lastOffset int64, err 
 }
 
 // timeIndex finds the offset from which a scan for a timestamp starts.
-type timeIndex struct {
-	indexFile
-	base int64
-}
+type timeIndex struct{ indexFile }
 
-func newTimeIndex(path string, base int64) *timeIndex {
-	return &timeIndex{indexFile: indexFile{path: path, entrySize: timeEntrySize}, base: base}
+func newTimeIndex(dir string, base int64) *timeIndex {
+	return &timeIndex{indexFile{dir: dir, base: base, entrySize: timeEntrySize}}
 }
 
 // maybeAppend adds an entry when the timestamp is larger than the last one's.

@@ -42,8 +42,8 @@ func newSegment(dir string, base, size, createdMs int64) *segment {
 	s := &segment{base: base, dir: dir, firstTimestamp: noTimestamp, createdMs: createdMs}
 	s.size.Store(size)
 	s.refs.Store(1)
-	s.mu.index = newOffsetIndex(filepath.Join(dir, offsetFileName(base, indexSuffix)), base)
-	s.mu.times = newTimeIndex(filepath.Join(dir, offsetFileName(base, timeIndexSuffix)), base)
+	s.mu.index = newOffsetIndex(dir, base)
+	s.mu.times = newTimeIndex(dir, base)
 	s.mu.max, s.mu.maxOffset = noTimestamp, base
 	return s
 }
