@@ -2,6 +2,8 @@ package differential
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,14 +27,16 @@ func TestClusterOfTwo(t *testing.T) {
 	playAll(t, clusterOfTwoScenarios(), rows, targets[0], targets[1])
 }
 
-// startTwo starts brokers 0 and 1 in racks of their own. Broker 0 also has the listener EXTRA, which broker 1 lacks.
+// startTwo starts brokers 0 and 1 in racks of their own. Broker 0 also has the listener EXTRA, which broker 1 lacks; broker 1 has two log directories.
 func startTwo(t *testing.T, kind harness.Kind, connect string) *target {
 	more := []string{"offsets.topic.replication.factor=3", "auto.leader.rebalance.enable=false", "replica.lag.time.max.ms=5000"}
 	first := harness.NewBroker(t, kind, connect, append(more, "broker.rack=r0", "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,EXTRA:PLAINTEXT")...)
 	extra := harness.NewBroker(t, kind, connect).Addr // a free port
 	first.Set["listeners"] += ",EXTRA://" + extra
 	first.Start()
-	second := harness.StartBroker(t, kind, connect, append(more, "broker.id=1", "broker.rack=r1")...)
+	second := harness.NewBroker(t, kind, connect, append(more, "broker.id=1", "broker.rack=r1")...)
+	second.Set["log.dirs"] = second.LogDir + "," + second.LogDir + secondDir
+	second.Start()
 	name := string(kind)
 	tg := newTarget(name, first)
 	tg.second, tg.extra = newTarget(name, second), extra
@@ -64,6 +68,7 @@ func clusterOfTwoScenarios() []scenario {
 		{"two not coordinator", twoNotCoordinator},
 		{"two configs", twoConfigs},
 		{"two elections", twoElections},
+		{"two log dirs", twoLogDirs},
 		{"two one killed", twoKilled},
 	}
 }
@@ -357,6 +362,58 @@ func twoElections(s *session) {
 		s.do("preferred", at(v, &kmsg.ElectLeadersRequest{TimeoutMillis: 9000, Topics: []kmsg.ElectLeadersRequestTopic{{Topic: "te-one", Partitions: []int32{0, 1}}}}))
 	})
 	led("at the end", 1, 0)
+}
+
+// secondDir is what the name of broker 1's other log directory ends with.
+const secondDir = "-2"
+
+// twoLogDirs says where in broker 1 a replica is to be before it is there (KIP-113), gives it the replica, and moves it from directory to directory.
+func twoLogDirs(s *session) {
+	s.assigned("tl-one", []int32{0}, []int32{0})
+	s.fill("tl-one", 0, "a", "b")
+	other := s.second()
+	defer other.close()
+	describe := func() *kmsg.DescribeLogDirsRequest {
+		return at(4, &kmsg.DescribeLogDirsRequest{Topics: []kmsg.DescribeLogDirsRequestTopic{{Topic: "tl-one", Partitions: []int32{0, 1}}}})
+	}
+	var dirs [2]string
+	resp, _ := other.quiet(describe()).(*kmsg.DescribeLogDirsResponse)
+	if resp == nil || len(resp.Dirs) != len(dirs) {
+		panic(abort{fmt.Sprintf("not two log directories: %+v", resp)})
+	}
+	for _, d := range resp.Dirs {
+		i := 0
+		if strings.HasSuffix(d.Dir, secondDir) {
+			i = 1
+		}
+		dirs[i] = d.Dir
+	}
+	move := func(label, dir, topic string, partitions ...int32) {
+		other.do(label, at(2, &kmsg.AlterReplicaLogDirsRequest{Dirs: []kmsg.AlterReplicaLogDirsRequestDir{{
+			Dir: dir, Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: topic, Partitions: partitions}},
+		}}}))
+	}
+	// settled waits until directory i, and no other, has partition 0.
+	settled := func(label string, i int) {
+		other.until(label, describe(), func(r kmsg.Response) bool {
+			for _, d := range r.(*kmsg.DescribeLogDirsResponse).Dirs {
+				has := len(d.Topics) == 1 && slices.ContainsFunc(d.Topics[0].Partitions, func(p kmsg.DescribeLogDirsResponseDirTopicPartition) bool { return p.Partition == 0 && !p.IsFuture })
+				if has != (d.Dir == dirs[i]) || len(d.Topics) > 1 {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	move("before it is there", dirs[1], "tl-one", 0)
+	move("nowhere before it is there", "/nowhere/at/all", "tl-one", 1)
+	move("no such topic", dirs[1], "tl-none", 0)
+	s.do("reassign", &kmsg.AlterPartitionAssignmentsRequest{TimeoutMillis: 9000, Topics: []kmsg.AlterPartitionAssignmentsRequestTopic{{
+		Topic: "tl-one", Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{{Partition: 0, Replicas: []int32{1}}}}}})
+	settled("where it was wanted", 1)
+	move("where it is", dirs[1], "tl-one", 0)
+	move("one of two", dirs[0], "tl-one", 0, 1)
+	settled("moved", 0)
 }
 
 // twoKilled kills broker 1 and asks broker 0.
