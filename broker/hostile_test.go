@@ -298,6 +298,9 @@ func TestFloods(t *testing.T) {
 	v := newVictim(r)
 	defer watchMemory(t, maxFloodGrowth)()
 	c := r.dial()
+	if err := c.SetDeadline(time.Now().Add(6 * patience)); err != nil { // a few thousand requests, one by one
+		t.Fatal(err)
+	}
 
 	for range 500 { // sessions that nobody comes back to
 		req := fetchPartitions("t", 1)

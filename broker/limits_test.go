@@ -237,7 +237,7 @@ func TestAcceptorsThatWait(t *testing.T) {
 
 // An idle connection is closed; one that sends requests is not, nor one whose request comes in byte by byte, as in Kafka, where every read counts.
 func TestIdleConnections(t *testing.T) {
-	r := startBroker(t, map[string]string{"connections.max.idle.ms": "400"})
+	r := startBroker(t, map[string]string{"connections.max.idle.ms": "1500"})
 	idle, slow, busy := r.dial(), r.dial(), r.dial()
 	idle.alive()
 	stop := make(chan struct{})
@@ -250,7 +250,7 @@ func TestIdleConnections(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(100 * time.Millisecond):
 			}
 		}
 	})
