@@ -1,11 +1,15 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -175,8 +179,31 @@ func deref(s *string) string {
 	return *s
 }
 
-// Pause stops the process until Resume: to everybody else, a broker that hangs.
-func (b *Broker) Pause() { b.Signal(syscall.SIGSTOP) }
+// Pause stops the process until Resume: to everybody else, a broker that hangs. It returns when every thread stands: one that runs on for some milliseconds on the other CPU
+// can still win an election, and hold it until its session ends.
+func (b *Broker) Pause() {
+	b.t.Helper()
+	b.Signal(syscall.SIGSTOP)
+	Eventually(b.t, 10*time.Second, func() error { return stands(b.proc.cmd.Process.Pid) })
+}
+
+// stands says which thread of a process has not stopped yet.
+func stands(pid int) error {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return err
+	}
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		if _, fields, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " "); ok && !strings.ContainsAny(fields[:1], "TtZX") {
+			return fmt.Errorf("%s: state %s", path, fields[:1])
+		}
+	}
+	return nil
+}
 
 // Resume ends a Pause.
 func (b *Broker) Resume() { b.Signal(syscall.SIGCONT) }
