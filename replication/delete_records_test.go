@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,8 @@ import (
 // A deletion waits for every live follower to have deleted, too, and no longer for one that dies meanwhile.
 func TestWaitDeleted(t *testing.T) {
 	l := newLeading(t, 1, 1, 2, 3)
+	var gone atomic.Bool // broker 3
+	l.cfg().Alive = func(id int32) bool { return id != 3 || !gone.Load() }
 	mustAppend(t, l.p, 3, 1)
 	for _, id := range []int32{2, 3} {
 		l.mustFetch(id, 3)
@@ -28,11 +31,9 @@ func TestWaitDeleted(t *testing.T) {
 			}
 		}
 	}
-	died := func(id int32) func() {
-		return func() {
-			l.dead[id] = true
-			l.BrokersChanged()
-		}
+	dies := func() {
+		gone.Store(true)
+		l.BrokersChanged()
 	}
 	synctest.Test(t, func(t *testing.T) {
 		wait := func(what string, want protocol.ErrorCode, after time.Duration) {
@@ -44,9 +45,9 @@ func TestWaitDeleted(t *testing.T) {
 		}
 		wait("nobody has deleted", protocol.RequestTimedOut, 10*time.Second)
 		time.AfterFunc(time.Second, deleted(2))
-		time.AfterFunc(2*time.Second, died(3))
+		time.AfterFunc(2*time.Second, dies)
 		wait("one has, one dies", protocol.None, 2*time.Second)
-		l.dead[3] = false
+		gone.Store(false)
 		time.AfterFunc(time.Second, deleted(3))
 		wait("it is back and has", protocol.None, time.Second)
 	})
