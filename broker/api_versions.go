@@ -35,14 +35,20 @@ func serveApiVersions(rq *request, body []byte, o *output) error {
 	if h.Version >= 3 && (!softwareName.MatchString(req.ClientSoftwareName) || !softwareName.MatchString(req.ClientSoftwareVersion)) {
 		resp.ErrorCode = int16(protocol.InvalidRequest)
 	} else {
-		for _, api := range protocol.APIs() {
-			resp.ApiKeys = append(resp.ApiKeys, apiVersionsRow(api))
-		}
+		resp.ApiKeys = apiVersionsRows
 		resp.FinalizedFeaturesEpoch = rq.conn.b.featureEpoch.Load()
 	}
 	o.buf = protocol.AppendResponse(o.buf, h, resp)
 	return nil
 }
+
+// apiVersionsRows are all rows. They are shared by all answers and do not change: every connection begins with this request.
+var apiVersionsRows = func() (rows []kmsg.ApiVersionsResponseApiKey) {
+	for _, api := range protocol.APIs() {
+		rows = append(rows, apiVersionsRow(api))
+	}
+	return rows
+}()
 
 func apiVersionsRow(api protocol.API) kmsg.ApiVersionsResponseApiKey {
 	k := kmsg.NewApiVersionsResponseApiKey()

@@ -171,8 +171,10 @@ func (ln *listener) sweepLoop() {
 				look.Reset(coolEvery)
 			}
 		case <-tick.C:
-			if now := ln.tell(); idle > 0 {
-				ln.closeIdle(now - int64(idle))
+			// Who has read since the last look bears its time, however long ago that was: a process that was stopped for long must not close them.
+			looked := ln.now.Load()
+			if ln.tell(); idle > 0 {
+				ln.closeIdle(looked - int64(idle))
 			}
 		}
 	}
