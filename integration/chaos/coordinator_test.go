@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -113,9 +114,12 @@ func (r *round) fillOffsets(commits int) error {
 	for range parallel {
 		committing.Go(func() {
 			for range commits / parallel {
-				resp, err := req.RequestWith(ctx, r.client)
-				if err == nil {
-					err = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+				err := error(kerr.CoordinatorLoadInProgress)
+				for errors.Is(err, kerr.CoordinatorLoadInProgress) { // until limit: a new coordinator may still be at it
+					var resp *kmsg.OffsetCommitResponse
+					if resp, err = req.RequestWith(ctx, r.client); err == nil {
+						err = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+					}
 				}
 				if err != nil {
 					failed.Store(&err)
