@@ -39,6 +39,8 @@ type conn struct {
 	back     int64 // when the last burst was served, ns since started
 	bursts   int   // how many came quickly one behind the other, up to busyBursts
 
+	expected atomic.Int32 // requests that a client with several in flight is about to send: see anticipate
+
 	writing atomic.Bool         // a writer runs: answers go through the queue
 	muted   atomic.Bool         // a request was left without an answer (errSilent): nothing after it is answered either, as in Kafka
 	waiter  *replication.Waiter // the writer's; nil until something has waited

@@ -111,6 +111,9 @@ func (c *conn) answerProduce(q *produceCall) error {
 	case q.req.Acks == 0:
 		return nil
 	case len(q.waits) > 0:
+		if c.expected.Load() > 0 {
+			c.expected.Add(-1)
+		}
 		return c.enqueue(pending{late: c.deferProduce(q)})
 	case !c.writing.Load():
 		c.out.grab()

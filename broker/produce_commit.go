@@ -86,6 +86,7 @@ func (u *uncommitted) finish(o *output) error {
 	}
 	o.grab()
 	o.buf = protocol.AppendProduceResponse(o.buf, u.header, &u.resp)
+	c.expected.Add(1)
 	return nil
 }
 

@@ -120,8 +120,40 @@ func TestCommittedAnswersSystemCalls(t *testing.T) {
 	before := threadWrites(t)
 	c.writer.Add(1)
 	c.writeLoop()
+	if n := c.expected.Load(); n != 5 {
+		t.Errorf("%d requests are expected after five answers", n)
+	}
 	if got := threadWrites(t) - before; got != 1 {
 		t.Errorf("five answers cost %d writes, want 1", got)
+	}
+}
+
+// A client that was just answered five requests is expected to send five: the reader looks for them before it wakes who waits for the first ones, but not for ever, and not again when they
+// do not come.
+func TestRequestsAreExpected(t *testing.T) {
+	b := hotBroker(t)
+	lead(t, b, "hot", 1, []int32{0, 1})
+	c := hotConn(t, b)
+	one := produceFrame(-1, 1, 100)
+	for _, tc := range []struct {
+		expected int32
+		looks    int
+	}{{0, 0}, {2, 0}, {3, maxPatience}} {
+		c.expected.Store(tc.expected)
+		serveAll(t, c, one, one)
+		looks, patience := 0, maxPatience
+		for c.anticipate(&patience) {
+			looks++
+		}
+		if looks != tc.looks || c.expected.Load() != 0 {
+			t.Errorf("%d expected, two came: looked %d times, want %d; %d still expected", tc.expected, looks, tc.looks, c.expected.Load())
+		}
+		c.deliverWakes()
+	}
+	c.expected.Store(5)
+	patience := maxPatience
+	if c.anticipate(&patience) {
+		t.Error("looks for more when nobody waits for what came")
 	}
 }
 
