@@ -397,7 +397,9 @@ func twoLogDirs(s *session) {
 	settled := func(label string, i int) {
 		other.until(label, describe(), func(r kmsg.Response) bool {
 			for _, d := range r.(*kmsg.DescribeLogDirsResponse).Dirs {
-				has := len(d.Topics) == 1 && slices.ContainsFunc(d.Topics[0].Partitions, func(p kmsg.DescribeLogDirsResponseDirTopicPartition) bool { return p.Partition == 0 && !p.IsFuture && p.Size > 0 })
+				has := len(d.Topics) == 1 && slices.ContainsFunc(d.Topics[0].Partitions, func(p kmsg.DescribeLogDirsResponseDirTopicPartition) bool {
+					return p.Partition == 0 && !p.IsFuture && p.Size > 0
+				})
 				if has != (d.Dir == dirs[i]) || len(d.Topics) > 1 {
 					return false
 				}
