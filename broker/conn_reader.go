@@ -141,7 +141,7 @@ func (c *conn) makeRoom(need int) {
 	}
 }
 
-// maxPatience is how often the reader looks again for a request that it expects, a few microseconds each time.
+// maxPatience is how often the reader looks again for a request that it expects, about a microsecond each time while nobody else wants the processor.
 const maxPatience = 10
 
 // anticipate reports whether the reader is to look for bytes again before it waits for them, and gives the processor to others meanwhile. A client that keeps several requests in flight, and was just
@@ -155,7 +155,7 @@ func (c *conn) anticipate(patience *int) bool {
 		return false
 	}
 	*patience--
-	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // other processes may keep the processor for a while: not raw, so that goroutines have it meanwhile
 	return true
 }
 

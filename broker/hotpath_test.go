@@ -115,6 +115,20 @@ func hotConn(t *testing.T, b *Broker) *conn {
 	return c
 }
 
+// serveBuffer serves the requests that lie in c's buffer.
+func serveBuffer(t *testing.T, c *conn) {
+	t.Helper()
+	for c.r < c.w {
+		frame, err := c.nextFrame()
+		if err == nil {
+			err = c.handle(frame)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // produceFrame is a Produce request of one batch of n records of size bytes, without the frame's size.
 func produceFrame(acks int16, n, size int) []byte {
 	w := record.NewBuilder(record.None)

@@ -153,15 +153,7 @@ func TestIdleConnectionPinsNoBuffer(t *testing.T) {
 			burst = append(burst, sized(one)...)
 		}
 		c.in, c.r, c.w = &buffer{b: burst, class: -1}, 0, len(burst) // belongs to no pool, which would hold it, too
-		for c.r < c.w {
-			frame, err := c.nextFrame()
-			if err == nil {
-				err = c.handle(frame)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
+		serveBuffer(t, c)
 		if err := c.out.flush(); err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package broker
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -116,21 +115,7 @@ func TestProduceRunSystemCalls(t *testing.T) {
 	c := hotConn(t, b)
 	one := produceFrame(1, 15, 100)
 	serve := func() {
-		c.in = getBuffer(64 << 10)
-		c.r, c.w = 0, 0
-		for range 5 {
-			c.w += copy(c.in.b[c.w:], binary.BigEndian.AppendUint32(nil, uint32(len(one))))
-			c.w += copy(c.in.b[c.w:], one)
-		}
-		for c.r < c.w {
-			frame, err := c.nextFrame()
-			if err == nil {
-				err = c.handle(frame)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
+		serveAll(t, c, one, one, one, one, one)
 		if err := c.out.flush(); err != nil {
 			t.Fatal(err)
 		}
@@ -139,24 +124,9 @@ func TestProduceRunSystemCalls(t *testing.T) {
 	serve()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before := threadWrites(t)
+	before := threadIO(t)["syscw:"]
 	serve()
-	if got := threadWrites(t) - before; got != 2 {
+	if got := threadIO(t)["syscw:"] - before; got != 2 {
 		t.Errorf("five produce requests for one partition cost %d writes, want one to the log and one to the socket", got)
 	}
-}
-
-// threadWrites is the number of writing system calls that this thread has made.
-func threadWrites(t *testing.T) int {
-	t.Helper()
-	data, err := os.ReadFile("/proc/thread-self/io")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var n int
-	_, counters, _ := strings.Cut(string(data), "syscw: ")
-	if _, err := fmt.Sscan(counters, &n); err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
