@@ -42,6 +42,7 @@ type lab struct {
 	zkAddr    string
 	started   int // brokers so far: each gets a part of ZooKeeper's tree of its own
 	filler    string
+	filled    int64 // where in the filler the next fill begins
 }
 
 func newLab(ctx context.Context, o options) (*lab, error) {
@@ -213,7 +214,11 @@ func (l *lab) writeFiller(gib int) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// fill writes out what earlier sessions have left in the page cache and reads the filler, so that all brokers begin alike.
+// coldMemory is the share of memory that may be free when a measurement begins: what the kernel hands out of it first may be memory that the host has yet to find.
+const coldMemory = 0.02
+
+// fill writes out what earlier sessions have left in the page cache and reads the filler, so that all brokers begin alike: on from where it stopped the last time, until
+// next to no memory is free or all of the filler has been read.
 func (l *lab) fill(ctx context.Context) error {
 	unix.Sync()
 	if l.filler == "" {
@@ -224,15 +229,32 @@ func (l *lab) fill(ctx context.Context) error {
 		return err
 	}
 	defer f.Close()
-	buf := make([]byte, 1<<20)
-	for ctx.Err() == nil {
-		if _, err := f.Read(buf); err == io.EOF {
-			return nil
-		} else if err != nil {
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, 16<<20)
+	for read := int64(0); read < st.Size() && ctx.Err() == nil; {
+		if share, err := freeMemory(); err != nil || share < coldMemory {
 			return err
+		}
+		n, err := f.ReadAt(buf, l.filled)
+		if err != nil && err != io.EOF {
+			return err
+		}
+		read += int64(n)
+		if l.filled += int64(n); l.filled >= st.Size() {
+			l.filled = 0
 		}
 	}
 	return ctx.Err()
+}
+
+// freeMemory is the share of the memory that nothing uses, not even the page cache.
+func freeMemory() (float64, error) {
+	var info unix.Sysinfo_t
+	err := unix.Sysinfo(&info)
+	return float64(info.Freeram) / float64(info.Totalram), err
 }
 
 func (l *lab) close() {

@@ -2,58 +2,62 @@ package storage
 
 import (
 	"fmt"
+	"hash/maphash"
 	"path/filepath"
 
 	"gregor/protocol"
 )
 
-// checkpoints are the checkpoint files of a log directory, and what they say of its logs.
-var checkpoints = map[string]func([]*Log) map[protocol.TopicPartition]int64{
-	recoveryPointCheckpoint: recoveryPoints,
-	logStartCheckpoint:      logStarts,
-	replicationCheckpoint:   highWatermarks,
+// checkpoints are the checkpoint files of a log directory, and what each says of a log; has is false for a log that it does not mention.
+var checkpoints = map[string]func(*Log) (offset int64, has bool){
+	recoveryPointCheckpoint: func(l *Log) (int64, bool) { return l.recoveryPoint.Load(), true },
+	// Logs that begin at their first segment's base are left out: the files tell.
+	logStartCheckpoint: func(l *Log) (int64, bool) {
+		start := l.logStart.Load()
+		return start, start > l.segments.Load().list[0].base
+	},
+	replicationCheckpoint: func(l *Log) (int64, bool) { return l.highWatermark.Load(), true },
 }
 
-func recoveryPoints(logs []*Log) map[protocol.TopicPartition]int64 {
-	points := make(map[protocol.TopicPartition]int64, len(logs))
-	for _, l := range logs {
-		points[l.tp] = l.recoveryPoint.Load()
-	}
-	return points
-}
+// checkpointDigest stands for the content of a checkpoint file, in any order of its lines. lines begins at 1, so that the zero value is no file.
+type checkpointDigest struct{ sum, lines uint64 }
 
-// logStarts has the logs that begin behind their first segment's base; of the others the files tell.
-func logStarts(logs []*Log) map[protocol.TopicPartition]int64 {
-	starts := map[protocol.TopicPartition]int64{}
-	for _, l := range logs {
-		if start := l.logStart.Load(); start > l.segments.Load().list[0].base {
-			starts[l.tp] = start
-		}
-	}
-	return starts
-}
+var checkpointSeed = maphash.MakeSeed()
 
-func highWatermarks(logs []*Log) map[protocol.TopicPartition]int64 {
-	marks := make(map[protocol.TopicPartition]int64, len(logs))
-	for _, l := range logs {
-		marks[l.tp] = l.highWatermark.Load()
-	}
-	return marks
+func (c *checkpointDigest) add(tp protocol.TopicPartition, offset int64) {
+	c.sum += maphash.Comparable(checkpointSeed, struct {
+		protocol.TopicPartition
+		offset int64
+	}{tp, offset})
+	c.lines++
 }
 
 // checkpoint replaces a checkpoint file unless it has that content already.
 func (d *logDir) checkpoint(name string) error {
 	d.checkpoints.Lock()
 	defer d.checkpoints.Unlock()
-	logs := d.manager.byDir()[d]
-	offsets := checkpoints[name](logs)
+	if d.err() != nil || d.unchangedLocked(name) {
+		return nil
+	}
+	var logs []*Log
+	d.manager.each(func(l *Log) {
+		if l.dir == d {
+			logs = append(logs, l)
+		}
+	})
+	offsets, digest := make(map[protocol.TopicPartition]int64, len(logs)), checkpointDigest{lines: 1}
+	for _, l := range logs {
+		if offset, has := checkpoints[name](l); has {
+			offsets[l.tp] = offset
+			digest.add(l.tp, offset)
+		}
+	}
 	for tp := range d.checkpoints.stale[name] {
 		if _, back := offsets[tp]; !back {
 			delete(d.checkpoints.stale[name], tp)
 		}
 	}
-	data := formatOffsetCheckpoint(offsets)
-	if d.err() != nil || d.checkpoints.written[name] == string(data) {
+	if d.checkpoints.written[name] == digest {
 		return nil
 	}
 	claim := func(raise bool) {
@@ -64,12 +68,31 @@ func (d *logDir) checkpoint(name string) error {
 		}
 	}
 	claim(true)
-	if err := writeFileAtomic(filepath.Join(d.path, name), data); err != nil {
+	if err := writeFileAtomic(filepath.Join(d.path, name), formatOffsetCheckpoint(offsets)); err != nil {
 		return d.fail(fmt.Errorf("write %s: %w", name, err))
 	}
 	claim(false)
-	d.checkpoints.written[name] = string(data)
+	d.checkpoints.written[name] = digest
 	return nil
+}
+
+// unchangedLocked reports whether a checkpoint file says already what it would say now. It allocates nothing: most of the many partitions that a broker may have
+// are idle, and it looks at them every few seconds.
+func (d *logDir) unchangedLocked(name string) bool {
+	if len(d.checkpoints.stale[name]) > 0 {
+		return false
+	}
+	digest := checkpointDigest{lines: 1}
+	offset := checkpoints[name]
+	d.manager.each(func(l *Log) {
+		if l.dir != d {
+			return
+		}
+		if o, has := offset(l); has {
+			digest.add(l.tp, o)
+		}
+	})
+	return d.checkpoints.written[name] == digest
 }
 
 // unclaim rewrites the checkpoint of recovery points when it says that something is durable that the log does not have any more (LogManager.truncateTo). What is

@@ -22,7 +22,7 @@ type logDir struct {
 
 	checkpoints struct {
 		sync.Mutex
-		written map[string]string // checkpoint file -> content that it has, so that an idle broker does not write
+		written map[string]checkpointDigest // checkpoint file -> what it says, so that an idle broker does not write
 		// stale are the partitions that a checkpoint file may still speak of although their logs have left the directory.
 		stale map[string]map[protocol.TopicPartition]struct{}
 	}
@@ -63,7 +63,7 @@ func errLocked(dir string) error {
 // openLogDir makes the directory when it is missing and locks it. locked reports that another process holds it.
 func openLogDir(m *Manager, path string) (d *logDir, locked bool, err error) {
 	d = &logDir{path: path, manager: m}
-	d.checkpoints.written = map[string]string{}
+	d.checkpoints.written = map[string]checkpointDigest{}
 	d.checkpoints.stale = map[string]map[protocol.TopicPartition]struct{}{}
 	d.meta.Store(&MetaProperties{BrokerID: -1})
 	if err := makeLogDir(path); err != nil {

@@ -176,11 +176,11 @@ func (l *Log) findEnd() (int64, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.max, s.mu.maxOffset, err = s.mu.times.lastEntry(); err != nil {
+	if s.mu.max, s.mu.maxOffset, err = s.timesLocked().lastEntry(); err != nil {
 		return 0, err
 	}
 	s.mu.maxKnown = true
-	from, err := s.mu.index.lastPosition(size)
+	from, err := s.indexLocked().lastPosition(size)
 	if err != nil {
 		return 0, err
 	}

@@ -89,13 +89,13 @@ func (l *Log) recoverSegment(s *segment, from, next int64, state *producerState)
 	} else if err := f.Truncate(good); err != nil { // gives back blocks that were taken ahead (reserve.go)
 		return next, false, err
 	}
-	if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
+	if err := s.timesLocked().maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
 		return next, false, err
 	}
-	if err := s.mu.index.write(); err != nil {
+	if err := s.indexLocked().write(); err != nil {
 		return next, false, err
 	}
-	return next, why != "", s.mu.times.write()
+	return next, why != "", s.timesLocked().write()
 }
 
 // checkNext reads and checks the next batch; why says what is wrong with it.

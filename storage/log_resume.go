@@ -53,14 +53,14 @@ func (s *segment) cutIndexesLocked(point int64) (position, lastOffset int64, err
 	if err := s.checkIndexesLocked(); err != nil {
 		return 0, -1, err
 	}
-	if err := errors.Join(s.mu.index.truncate(point), s.mu.times.truncate(point)); err != nil {
+	if err := errors.Join(s.indexLocked().truncate(point), s.timesLocked().truncate(point)); err != nil {
 		return 0, -1, err
 	}
-	if s.mu.max, s.mu.maxOffset, err = s.mu.times.lastEntry(); err != nil {
+	if s.mu.max, s.mu.maxOffset, err = s.timesLocked().lastEntry(); err != nil {
 		return 0, -1, err
 	}
 	s.mu.maxKnown = true
-	return s.mu.index.lastEntry(s.size.Load())
+	return s.indexLocked().lastEntry(s.size.Load())
 }
 
 // resumeFrom walks from the batch at position from, which ends with offset last (-1: not known), to the first one at or behind point, whose position it returns, and

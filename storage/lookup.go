@@ -79,7 +79,7 @@ func (s *segment) searchTimestamp(ts, start, limit, interval int64) (TimestampOf
 		return nothingFound, err
 	}
 	s.mu.Lock()
-	times := s.mu.times
+	times := s.timesLocked()
 	s.mu.Unlock()
 	from, err := times.lookup(ts)
 	if err != nil && err != io.EOF { // cut while it was read: begin at the base

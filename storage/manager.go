@@ -153,6 +153,18 @@ func (m *Manager) all() []*Log {
 	return list
 }
 
+// each calls f for every online log, future ones with them, while no log comes or goes. f must not block.
+func (m *Manager) each(f func(*Log)) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, l := range m.mu.logs {
+		f(l)
+	}
+	for _, l := range m.mu.futures {
+		f(l)
+	}
+}
+
 // byDir are all online logs by their directory.
 func (m *Manager) byDir() map[*logDir][]*Log {
 	logs := map[*logDir][]*Log{}

@@ -53,7 +53,7 @@ func (s *segment) startIndexes() error {
 	}
 	err := s.resetIndexesLocked()
 	if err == nil {
-		err = errors.Join(s.mu.index.write(), s.mu.times.write()) // Kafka's tools expect both files beside every .log
+		err = errors.Join(s.indexLocked().write(), s.timesLocked().write()) // Kafka's tools expect both files beside every .log
 	}
 	s.mu.indexed = err == nil
 	return err
@@ -101,7 +101,7 @@ func (s *segment) indexFull(maxBytes int64) bool {
 	if !s.mu.indexed {
 		return false
 	}
-	return s.mu.index.count() >= maxBytes/offsetEntrySize || s.mu.times.count() >= maxBytes/timeEntrySize-1
+	return s.indexLocked().count() >= maxBytes/offsetEntrySize || s.timesLocked().count() >= maxBytes/timeEntrySize-1
 }
 
 // rollLocked begins a new segment at base, which is not below the log end. The old one is complete on disk, though not durable:

@@ -27,7 +27,7 @@ type segment struct {
 		sync.Mutex
 		file      *os.File
 		absent    bool // the .log file is made by the first append
-		index     *offsetIndex
+		index     *offsetIndex // see indexLocked
 		times     *timeIndex
 		indexed   bool // the indexes are open and plausible
 		maxKnown  bool
@@ -42,8 +42,6 @@ func newSegment(dir string, base, size, createdMs int64) *segment {
 	s := &segment{base: base, dir: dir, firstTimestamp: noTimestamp, createdMs: createdMs}
 	s.size.Store(size)
 	s.refs.Store(1)
-	s.mu.index = newOffsetIndex(dir, base)
-	s.mu.times = newTimeIndex(dir, base)
 	s.mu.max, s.mu.maxOffset = noTimestamp, base
 	return s
 }
@@ -113,11 +111,26 @@ func (s *segment) open() (*os.File, error) {
 func (s *segment) rest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.mu.index.changed() || s.mu.times.changed() {
+	if s.indexLocked().changed() || s.timesLocked().changed() {
 		return
 	}
 	s.closeLocked()
-	s.mu.indexed = false
+	s.mu.indexed, s.mu.index, s.mu.times = false, nil, nil
+}
+
+// indexLocked and timesLocked are the segment's indexes, made when they are first needed: most of thousands of logs are idle.
+func (s *segment) indexLocked() *offsetIndex {
+	if s.mu.index == nil {
+		s.mu.index = newOffsetIndex(s.dir, s.base)
+	}
+	return s.mu.index
+}
+
+func (s *segment) timesLocked() *timeIndex {
+	if s.mu.times == nil {
+		s.mu.times = newTimeIndex(s.dir, s.base)
+	}
+	return s.mu.times
 }
 
 // closeLocked closes the files; what the indexes have gathered is lost.
@@ -126,8 +139,12 @@ func (s *segment) closeLocked() {
 		s.mu.file.Close()
 		s.mu.file = nil
 	}
-	s.mu.index.abandon()
-	s.mu.times.abandon()
+	if s.mu.index != nil {
+		s.mu.index.abandon()
+	}
+	if s.mu.times != nil {
+		s.mu.times.abandon()
+	}
 }
 
 // openIndexes opens both indexes, or builds them anew when one is missing or damaged. The caller holds a reference.
@@ -150,7 +167,7 @@ func (s *segment) openIndexes(interval int64) error {
 }
 
 func (s *segment) checkIndexesLocked() error {
-	for _, x := range []*indexFile{&s.mu.index.indexFile, &s.mu.times.indexFile} {
+	for _, x := range []*indexFile{&s.indexLocked().indexFile, &s.timesLocked().indexFile} {
 		present, whole, err := x.open()
 		if err != nil {
 			return err
@@ -160,13 +177,13 @@ func (s *segment) checkIndexesLocked() error {
 		}
 	}
 	size := s.size.Load()
-	if _, err := s.mu.index.lastPosition(size); err != nil {
+	if _, err := s.indexLocked().lastPosition(size); err != nil {
 		return err
 	}
-	if s.mu.index.count() == 0 && size > neverWithoutIndex {
+	if s.indexLocked().count() == 0 && size > neverWithoutIndex {
 		return errIndexDamaged
 	}
-	return s.mu.times.check()
+	return s.timesLocked().check()
 }
 
 // neverWithoutIndex is a size at which a segment has index entries, unless its batches are uncommonly large; then
@@ -193,16 +210,16 @@ func (s *segment) rebuildIndexesLocked(f *os.File, interval int64) (end int64, e
 			return 0, err
 		}
 	}
-	if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
+	if err := s.timesLocked().maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
 		return 0, err
 	}
-	return scan.pos, errors.Join(s.mu.index.write(), s.mu.times.write())
+	return scan.pos, errors.Join(s.indexLocked().write(), s.timesLocked().write())
 }
 
 // resetIndexesLocked empties both indexes on disk and in memory.
 func (s *segment) resetIndexesLocked() error {
-	s.mu.index.abandon()
-	s.mu.times.abandon()
+	s.indexLocked().abandon()
+	s.timesLocked().abandon()
 	for _, suffix := range []string{indexSuffix, timeIndexSuffix} {
 		if err := removeIfExists(s.path(suffix)); err != nil {
 			return err
@@ -222,10 +239,10 @@ func (s *segment) noteBatchLocked(h *batchHeader, interval int64) error {
 		s.firstTimestamp = h.maxTimestamp
 	}
 	if s.bytesSinceIndex > interval {
-		if err := s.mu.index.append(h.lastOffset, h.position); err != nil {
+		if err := s.indexLocked().append(h.lastOffset, h.position); err != nil {
 			return err
 		}
-		if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
+		if err := s.timesLocked().maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
 			return err
 		}
 		s.bytesSinceIndex = 0
@@ -263,7 +280,7 @@ func (s *segment) largestTimestamp(interval int64) (timestamp, offset int64, err
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.mu.maxKnown {
-		s.mu.max, s.mu.maxOffset, err = s.mu.times.lastEntry()
+		s.mu.max, s.mu.maxOffset, err = s.timesLocked().lastEntry()
 		if err != nil {
 			return noTimestamp, s.base, err
 		}
@@ -280,14 +297,14 @@ func (s *segment) seal() error {
 	if s.mu.absent || !s.mu.indexed {
 		return nil
 	}
-	if err := s.mu.times.maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
+	if err := s.timesLocked().maybeAppend(s.mu.max, s.mu.maxOffset); err != nil {
 		return err
 	}
 	var err error
 	if s.mu.file != nil {
 		err = s.giveBack(s.mu.file)
 	}
-	return errors.Join(err, s.mu.index.write(), s.mu.times.write())
+	return errors.Join(err, s.indexLocked().write(), s.timesLocked().write())
 }
 
 // flush makes the log file's bytes and both indexes durable. It runs outside the log's lock, on a reference.

@@ -19,7 +19,7 @@ func (s *segment) find(f *os.File, offset, end int64, h *batchHeader) (position 
 		h = &local
 	}
 	s.mu.Lock()
-	index, next := s.mu.index, s.mu.next
+	index, next := s.indexLocked(), s.mu.next
 	s.mu.Unlock()
 	if next.offset == offset && next.position > 0 && next.position < end {
 		position, found, ok, err := s.scanFor(f, offset, next.position, end, h)

@@ -39,17 +39,17 @@ func (s *segment) cut(f *os.File, offset, position int64) (err error) {
 	}
 	s.reserved = 0
 	s.size.Store(position)
-	if err := s.mu.index.truncate(offset); err != nil {
+	if err := s.indexLocked().truncate(offset); err != nil {
 		return err
 	}
-	if err := s.mu.times.truncate(offset); err != nil {
+	if err := s.timesLocked().truncate(offset); err != nil {
 		return err
 	}
 	s.bytesSinceIndex = 0
 	if position == 0 {
 		s.firstTimestamp = noTimestamp
 	}
-	if s.mu.max, s.mu.maxOffset, err = s.mu.times.lastEntry(); err != nil {
+	if s.mu.max, s.mu.maxOffset, err = s.timesLocked().lastEntry(); err != nil {
 		return err
 	}
 	s.mu.maxKnown = true
@@ -61,7 +61,7 @@ func (s *segment) cut(f *os.File, offset, position int64) (err error) {
 
 // rescanMaxLocked brings the largest timestamp up to date with the batches behind the last index entry.
 func (s *segment) rescanMaxLocked(f *os.File) error {
-	from, err := s.mu.index.lastPosition(max(s.size.Load(), 1))
+	from, err := s.indexLocked().lastPosition(max(s.size.Load(), 1))
 	if err != nil {
 		return err
 	}

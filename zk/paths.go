@@ -52,13 +52,14 @@ func configPath(kind, name string) string { return "/config/" + kind + "/" + nam
 
 func deleteTopicPath(topic string) string { return DeleteTopicsPath + "/" + topic }
 
-// CreatePersistentPaths makes the znodes that every broker makes at start, where they are missing. Their data stays
-// null: /latest_producer_id_block for one must exist before the first block can be taken.
+// CreatePersistentPaths makes the znodes that every broker makes at start, where they are missing. Their data stays null: /latest_producer_id_block for
+// one must exist before the first block can be taken. They are asked for together, and those that are missing are created together: ZooKeeper makes what
+// arrives together durable with one fsync.
 func (c *Client) CreatePersistentPaths() error {
-	for _, path := range persistentPaths {
-		if err := c.createMissing(path, nil); err != nil {
+	return c.parallel(len(persistentPaths), func(i int) error {
+		if stat, err := c.exists(persistentPaths[i]); stat != nil || err != nil {
 			return err
 		}
-	}
-	return nil
+		return c.createMissing(persistentPaths[i], nil)
+	})
 }

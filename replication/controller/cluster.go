@@ -35,7 +35,7 @@ type partition struct {
 	tp         protocol.TopicPartition
 	assignment assignment
 	state      partitionState
-	replicas   map[int32]replicaState // by broker; a missing one is nonExistentReplica
+	replicas   replicaStates
 	leadership *zk.PartitionState     // nil: no leader was ever elected
 }
 
@@ -87,7 +87,7 @@ func (c *cluster) partition(tp protocol.TopicPartition) *partition {
 // addPartition makes a partition known, in no state yet.
 func (c *cluster) addPartition(t *topic, number int32, a assignment) *partition {
 	p := &partition{tp: protocol.TopicPartition{Topic: t.name, Partition: number}, assignment: a,
-		state: nonExistentPartition, replicas: map[int32]replicaState{}}
+		state: nonExistentPartition}
 	t.partitions[number] = p
 	return p
 }
@@ -171,7 +171,7 @@ func (c *cluster) anyReplicaIn(name string, s replicaState) bool {
 func (c *cluster) allReplicasIn(name string, s replicaState) bool {
 	for _, p := range c.partitionsOf(name) {
 		for _, b := range p.assignment.replicas {
-			if p.replicas[b] != s {
+			if p.replicas.of(b) != s {
 				return false
 			}
 		}
@@ -183,7 +183,7 @@ func (c *cluster) replicasIn(name string, s replicaState) []replica {
 	var rs []replica
 	for _, p := range c.partitionsOf(name) {
 		for _, b := range p.assignment.replicas {
-			if p.replicas[b] == s {
+			if p.replicas.of(b) == s {
 				rs = append(rs, replica{p, b})
 			}
 		}

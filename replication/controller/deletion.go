@@ -117,12 +117,12 @@ func (c *Controller) deleteTopics(names []string) error {
 			case !c.cluster.isReplicaOnline(b, p.tp):
 				dead = append(dead, replica{p, b})
 				c.cluster.ineligible[p.tp.Topic] = true
-			case p.replicas[b] != deletionSuccessful:
+			case p.replicas.of(b) != deletionSuccessful:
 				alive = append(alive, replica{p, b})
 			}
 		}
 	}
-	dead = slices.DeleteFunc(dead, func(r replica) bool { return r.partition.replicas[r.broker] == deletionIneligible })
+	dead = slices.DeleteFunc(dead, func(r replica) bool { return r.partition.replicas.of(r.broker) == deletionIneligible })
 	for _, step := range []struct {
 		rs []replica
 		to replicaState
@@ -167,7 +167,7 @@ func (c *Controller) failDeletion(rs []replica, reason string) error {
 	var movable []replica
 	for _, r := range rs {
 		topics[r.partition.tp.Topic] = true
-		if mayReach(replicaFrom, r.partition.replicas[r.broker], deletionIneligible) {
+		if mayReach(replicaFrom, r.partition.replicas.of(r.broker), deletionIneligible) {
 			movable = append(movable, r)
 		}
 	}
@@ -202,7 +202,7 @@ func (e replicasStopped) process(c *Controller) error {
 		for _, s := range t.PartitionStates {
 			tp := protocol.TopicPartition{Topic: t.Topic, Partition: s.Partition}
 			p := c.cluster.partition(tp)
-			if !s.Delete || p == nil || !c.cluster.toBeDeleted[t.Topic] || p.replicas[e.broker] != deletionStarted {
+			if !s.Delete || p == nil || !c.cluster.toBeDeleted[t.Topic] || p.replicas.of(e.broker) != deletionStarted {
 				continue
 			}
 			code := e.response.ErrorCode

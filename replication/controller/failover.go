@@ -220,10 +220,10 @@ func (c *Controller) startReplicas() error {
 	for _, p := range c.cluster.partitionsWhere(func(*partition) bool { return true }) {
 		for _, b := range p.assignment.replicas {
 			if c.cluster.isReplicaOnline(b, p.tp) {
-				p.replicas[b] = onlineReplica
+				p.replicas.set(b, onlineReplica)
 				online = append(online, replica{p, b})
 			} else {
-				p.replicas[b] = deletionIneligible
+				p.replicas.set(b, deletionIneligible)
 				offline = append(offline, replica{p, b})
 			}
 		}

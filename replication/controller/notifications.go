@@ -54,7 +54,7 @@ func (logDirFailed) process(c *Controller) error {
 			continue
 		}
 		c.info("Log directory of broker %d failed", id)
-		rs := slices.DeleteFunc(c.cluster.replicasOn(id), func(r replica) bool { return r.partition.replicas[r.broker] != onlineReplica })
+		rs := slices.DeleteFunc(c.cluster.replicasOn(id), func(r replica) bool { return r.partition.replicas.of(r.broker) != onlineReplica })
 		if err := c.moveReplicas(rs, onlineReplica); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ func (c *Controller) reassignTo(p *partition, next assignment) error {
 			return err
 		}
 		// One whose broker was away meanwhile has been started again already.
-		return c.moveReplicas(slices.DeleteFunc(replicasOf(p, next.adding), func(r replica) bool { return p.replicas[r.broker] != nonExistentReplica }), newReplica)
+		return c.moveReplicas(slices.DeleteFunc(replicasOf(p, next.adding), func(r replica) bool { return p.replicas.of(r.broker) != nonExistentReplica }), newReplica)
 	}
 	return c.finishReassignment(p, next)
 }

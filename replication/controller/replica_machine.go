@@ -16,7 +16,7 @@ func (c *Controller) moveReplicas(rs []replica, to replicaState) error {
 	}
 	valid := make([]replica, 0, len(rs))
 	for _, r := range rs {
-		if from := r.partition.replicas[r.broker]; !mayReach(replicaFrom, from, to) {
+		if from := r.partition.replicas.of(r.broker); !mayReach(replicaFrom, from, to) {
 			c.stateLog.Error(fmt.Sprintf("[Controller id=%d epoch=%d] Replica %d of partition %s should be in the %v states before moving to %v state; it is in %v state",
 				c.config.BrokerID, c.fence.Epoch, r.broker, r.partition.tp, replicaFrom[to], to, from))
 			continue
@@ -46,21 +46,19 @@ func (c *Controller) moveReplicas(rs []replica, to replicaState) error {
 }
 
 func (c *Controller) setReplicaState(r replica, to replicaState) {
-	from := r.partition.replicas[r.broker]
+	from := r.partition.replicas.of(r.broker)
 	c.stateLog.Debug(fmt.Sprintf("[Controller id=%d epoch=%d] Changed state of replica %d for partition %s from %v to %v",
 		c.config.BrokerID, c.fence.Epoch, r.broker, r.partition.tp, from, to))
 	if to == nonExistentReplica {
 		r.partition.assignment.replicas = without(r.partition.assignment.replicas, []int32{r.broker})
-		delete(r.partition.replicas, r.broker)
-		return
 	}
-	r.partition.replicas[r.broker] = to
+	r.partition.replicas.set(r.broker, to)
 }
 
 // startReplica makes a replica new or online.
 func (c *Controller) startReplica(b *batch, r replica, to replicaState) {
 	p := r.partition
-	from := p.replicas[r.broker]
+	from := p.replicas.of(r.broker)
 	switch {
 	case to == newReplica && p.leadership != nil && p.leadership.Leader == r.broker:
 		c.stateLog.Error(fmt.Sprintf("[Controller id=%d epoch=%d] Replica %d for partition %s cannot be moved to NewReplica state as it is being requested to become leader",

@@ -47,6 +47,41 @@ func (s replicaState) String() string {
 		"ReplicaDeletionStarted", "ReplicaDeletionSuccessful", "ReplicaDeletionIneligible"}[s]
 }
 
+// replicaStates are the states of a partition's replicas: a few brokers, kept in a list because there may be very many partitions.
+type replicaStates []brokerReplica
+
+type brokerReplica struct {
+	broker int32
+	state  replicaState
+}
+
+// of is the state of a broker's replica.
+func (s replicaStates) of(broker int32) replicaState {
+	for _, r := range s {
+		if r.broker == broker {
+			return r.state
+		}
+	}
+	return nonExistentReplica
+}
+
+// set changes the state of a broker's replica; nonExistentReplica forgets it.
+func (s *replicaStates) set(broker int32, state replicaState) {
+	i := 0
+	for i < len(*s) && (*s)[i].broker != broker {
+		i++
+	}
+	switch {
+	case state == nonExistentReplica && i < len(*s):
+		*s = slices.Delete(*s, i, i+1)
+	case state == nonExistentReplica:
+	case i < len(*s):
+		(*s)[i].state = state
+	default:
+		*s = append(*s, brokerReplica{broker, state})
+	}
+}
+
 // replicaFrom lists the states from which a state may be reached.
 var replicaFrom = map[replicaState][]replicaState{
 	newReplica:         {nonExistentReplica},
