@@ -157,7 +157,7 @@ func (l *lab) startZooKeeper(ctx context.Context) error {
 		return err
 	}
 	return await(ctx, 30*time.Second, func() error {
-		if text, err := l.zooKeeperSays("ruok"); err != nil || text != "imok" {
+		if text, err := l.zooKeeperSays("srvr"); err != nil || !strings.Contains(text, "Mode: ") { // ruok is answered before sessions are
 			return fmt.Errorf("ZooKeeper is not up: %q, %w", text, err)
 		}
 		return nil

@@ -1,6 +1,11 @@
 package zk
 
-import "strconv"
+import (
+	"errors"
+	"strconv"
+
+	gozk "github.com/go-zookeeper/zk"
+)
 
 // Paths of Kafka's tree (kafka.zk.ZkData), below the chroot.
 const (
@@ -24,9 +29,9 @@ const (
 	defaultEntity                = "<default>"
 )
 
-// persistentPaths are created with null data by every broker at start, parents included.
+// persistentPaths are created with null data by every broker at start; parents come before their children.
 var persistentPaths = []string{
-	"/consumers", BrokerIDsPath, TopicsPath, ConfigChangesPath, DeleteTopicsPath, BrokerSeqIDPath,
+	"/brokers", "/config", "/admin", "/cluster", "/consumers", BrokerIDsPath, TopicsPath, ConfigChangesPath, DeleteTopicsPath, BrokerSeqIDPath,
 	ISRChangeNotificationPath, ProducerIDBlockPath, LogDirEventNotificationPath,
 	"/config/topics", "/config/clients", "/config/users", "/config/brokers", "/config/ips",
 }
@@ -53,13 +58,33 @@ func configPath(kind, name string) string { return "/config/" + kind + "/" + nam
 func deleteTopicPath(topic string) string { return DeleteTopicsPath + "/" + topic }
 
 // CreatePersistentPaths makes the znodes that every broker makes at start, where they are missing. Their data stays null: /latest_producer_id_block for
-// one must exist before the first block can be taken. They are asked for together, and those that are missing are created together: ZooKeeper makes what
-// arrives together durable with one fsync.
+// one must exist before the first block can be taken.
 func (c *Client) CreatePersistentPaths() error {
-	return c.parallel(len(persistentPaths), func(i int) error {
-		if stat, err := c.exists(persistentPaths[i]); stat != nil || err != nil {
+	there := make([]bool, len(persistentPaths))
+	err := c.parallel(len(persistentPaths), func(i int) error {
+		stat, err := c.exists(persistentPaths[i])
+		there[i] = stat != nil
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var missing []any
+	for i, path := range persistentPaths {
+		if !there[i] {
+			missing = append(missing, createOp(path, nil, gozk.FlagPersistent))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := c.multi(nil, missing...); !errors.Is(err, ErrNodeExists) {
+		return err
+	}
+	for _, path := range persistentPaths { // another broker makes them just now
+		if err := c.createMissing(path, nil); err != nil {
 			return err
 		}
-		return c.createMissing(persistentPaths[i], nil)
-	})
+	}
+	return nil
 }

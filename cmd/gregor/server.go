@@ -87,8 +87,10 @@ func serve(cfg *config.Store, logs *logging.Registry, signals <-chan os.Signal) 
 	logs.Logger(serverLogger).Info("starting")
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()
-	limitMemory(logs)
-	go giveBack(ctx)
+	go func() {
+		limitMemory(logs)
+		giveBack(ctx)
+	}()
 	go func() {
 		b, err := broker.Start(ctx, cfg, logs)
 		started <- outcome{b, err}
