@@ -117,6 +117,8 @@ func (l *Log) syncBatches() error {
 	l.mu.entriesChanged = false
 	l.mu.unflushed, l.mu.lastFlushMs = 0, l.manager.nowMs()
 	l.mu.Unlock()
+	l.dir.syncing <- struct{}{}
+	defer func() { <-l.dir.syncing }()
 	for _, s := range list.list[max(list.floor(from), 0):] {
 		if err := s.syncBatches(); err != nil {
 			return l.failed("flush", err)

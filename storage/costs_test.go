@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
+	"gregor/protocol"
 	"gregor/protocol/record"
 )
 
@@ -153,5 +155,53 @@ func TestAppendCosts(t *testing.T) {
 		if io.writes > times+2 || io.reads > 0 || io.writtenBytes > times*(len(set)+100) {
 			t.Errorf("%d appends of %d records (%d bytes each), of %d partitions: %+v", times, c.records, len(set), c.partitions, io)
 		}
+	}
+}
+
+// Checkpoint files say one line for each log, and are written when one of them changes: what an idle broker has costs a look every few seconds and no more.
+func TestCheckpointCostsWhatChanged(t *testing.T) {
+	r := newRig(t, 1, nil)
+	var logs []*Log
+	for p := range int32(300) {
+		l, err := r.m.GetOrCreate(protocol.TopicPartition{Topic: "idle", Partition: p}, CreateOptions{IsNew: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		logs = append(logs, l)
+	}
+	mustAppend(t, logs[7], batch(3, 10, 1700000000000))
+	path := filepath.Join(r.cfg.Dirs[0], replicationCheckpoint)
+	lookAgain := func() {
+		if err := r.m.dirs[0].checkpoint(replicationCheckpoint); err != nil {
+			t.Fatal(err)
+		}
+	}
+	written := func() string {
+		lookAgain()
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	if before := written(); strings.Count(before, "\n") != 302 || !strings.Contains(before, "\nidle 7 0\n") {
+		t.Fatalf("300 logs: %q", before)
+	}
+	expectNoAllocs(t, "a look at what has not changed", lookAgain)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	lookAgain()
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("nothing has changed, and the file was written: %v", err)
+	}
+	logs[7].SetHighWatermark(2)
+	if after := written(); !strings.Contains(after, "\nidle 7 2\n") {
+		t.Errorf("a high watermark has risen: %q", after)
+	}
+	logs[8].highWatermark.Store(2) // the sum of all is the same again
+	logs[7].highWatermark.Store(0)
+	if after := written(); !strings.Contains(after, "\nidle 7 0\n") || !strings.Contains(after, "\nidle 8 2\n") {
+		t.Errorf("two high watermarks have changed places: %q", after)
 	}
 }

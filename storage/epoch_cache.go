@@ -21,7 +21,7 @@ type epochEntry struct {
 // behind that point from the batches. An epoch without a batch is not stored, since a start forgets it anyway; so thousands of
 // partitions that nobody writes to change their leader without a write to the disk.
 type epochCache struct {
-	path string
+	dir string // the partition's directory
 
 	mu struct {
 		sync.Mutex
@@ -37,15 +37,17 @@ type epochCache struct {
 // errEpochsDamaged: the file is there and makes no sense.
 var errEpochsDamaged = errors.New("leader epoch checkpoint is damaged")
 
+func (c *epochCache) path() string { return filepath.Join(c.dir, leaderEpochFile) }
+
 func newEpochCache(dir string) *epochCache {
-	return &epochCache{path: filepath.Join(dir, leaderEpochFile)}
+	return &epochCache{dir: dir}
 }
 
 // loadEpochCache reads the file. found is false when it is missing or damaged; then the cache is empty and damage is
 // returned as errEpochsDamaged.
 func loadEpochCache(dir string) (c *epochCache, found bool, err error) {
 	c = newEpochCache(dir)
-	data, err := readSmallFile(c.path)
+	data, err := readSmallFile(c.path())
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, false, nil
 	}
@@ -235,7 +237,7 @@ func (c *epochCache) store(logEnd int64, exact bool, replace func(path string, d
 	for _, e := range entries {
 		data = fmt.Appendf(data, "%d %d\n", e.epoch, e.start)
 	}
-	if err := replace(c.path, data); err != nil {
+	if err := replace(c.path(), data); err != nil {
 		return err
 	}
 	c.file.entries, c.file.damaged = entries, false

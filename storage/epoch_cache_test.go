@@ -39,7 +39,7 @@ func TestEpochCache(t *testing.T) {
 	if err := c.save(math.MaxInt64, writeFileAtomic); err != nil {
 		t.Fatal(err)
 	}
-	if data, _ := os.ReadFile(c.path); string(data) != "0\n3\n0 0\n3 10\n5 12\n" {
+	if data, _ := os.ReadFile(c.path()); string(data) != "0\n3\n0 0\n3 10\n5 12\n" {
 		t.Errorf("the file is %q", data)
 	}
 	if c.truncateHead(11); entries() != "[{3 11} {5 12}]" {

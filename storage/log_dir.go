@@ -26,13 +26,18 @@ type logDir struct {
 		// stale are the partitions that a checkpoint file may still speak of although their logs have left the directory.
 		stale map[string]map[protocol.TopicPartition]struct{}
 	}
-	meta atomic.Pointer[MetaProperties]
+	meta    atomic.Pointer[MetaProperties]
+	syncing chan struct{} // holds a token for each commit whose files are being made durable
 
 	entries struct {
 		sync.Mutex
 		changed bool // directories of logs were made since the last fsync
 	}
 }
+
+// syncsAtOnce is how many commits of different logs ask a file system for durability at the same time, as many as Apache Kafka's request handlers. The device takes
+// them one by one anyway; where more wait inside the kernel than in line here, some wait for much longer than others.
+const syncsAtOnce = 8
 
 // err is nil while the directory is online.
 func (d *logDir) err() error {
@@ -62,7 +67,7 @@ func errLocked(dir string) error {
 
 // openLogDir makes the directory when it is missing and locks it. locked reports that another process holds it.
 func openLogDir(m *Manager, path string) (d *logDir, locked bool, err error) {
-	d = &logDir{path: path, manager: m}
+	d = &logDir{path: path, manager: m, syncing: make(chan struct{}, syncsAtOnce)}
 	d.checkpoints.written = map[string]checkpointDigest{}
 	d.checkpoints.stale = map[string]map[protocol.TopicPartition]struct{}{}
 	d.meta.Store(&MetaProperties{BrokerID: -1})

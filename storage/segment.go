@@ -26,7 +26,7 @@ type segment struct {
 	mu struct {
 		sync.Mutex
 		file      *os.File
-		absent    bool // the .log file is made by the first append
+		absent    bool         // the .log file is made by the first append
 		index     *offsetIndex // see indexLocked
 		times     *timeIndex
 		indexed   bool // the indexes are open and plausible

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -43,6 +44,7 @@ func giveBack(ctx context.Context) {
 			return
 		case <-ticker.C:
 			if r.due(readHeap()) {
+				runtime.GC() // what lies in pools goes with the second collection
 				debug.FreeOSMemory()
 				r.returned()
 			}
