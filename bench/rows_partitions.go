@@ -108,6 +108,9 @@ func createMany(ctx context.Context, c *cluster, count int, each int32) (topics 
 // idleWindow is how long brokers are watched with nothing to do, after as long a rest.
 const idleWindow = 10 * time.Second
 
+// settleWindow is the rest that a broker has between the last partition's creation and its own stop: what it does in the background meanwhile is not a cost of stopping.
+const settleWindow = 5 * time.Second
+
 // idle is what all brokers of a cluster use of one CPU while nobody asks them anything, in percent.
 func (c *cluster) idle(ctx context.Context) (float64, error) {
 	if err := sleep(ctx, idleWindow); err != nil {
@@ -177,6 +180,9 @@ func restartMany(ctx context.Context, r *turn, m many) error {
 		}
 		r.add(ready, time.Since(begun).Seconds())
 		return nil
+	}
+	if err := sleep(ctx, settleWindow); err != nil {
+		return err
 	}
 	begun := time.Now()
 	if !b.end(5 * time.Minute) {

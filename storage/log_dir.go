@@ -26,8 +26,9 @@ type logDir struct {
 		// stale are the partitions that a checkpoint file may still speak of although their logs have left the directory.
 		stale map[string]map[protocol.TopicPartition]struct{}
 	}
-	meta    atomic.Pointer[MetaProperties]
-	syncing chan struct{} // holds a token for each commit whose files are being made durable
+	meta atomic.Pointer[MetaProperties]
+	// Tokens of what happens at the same time: commits whose files are being made durable, and logs that are being recovered.
+	syncing, recovering chan struct{}
 
 	entries struct {
 		sync.Mutex
@@ -67,7 +68,7 @@ func errLocked(dir string) error {
 
 // openLogDir makes the directory when it is missing and locks it. locked reports that another process holds it.
 func openLogDir(m *Manager, path string) (d *logDir, locked bool, err error) {
-	d = &logDir{path: path, manager: m, syncing: make(chan struct{}, syncsAtOnce)}
+	d = &logDir{path: path, manager: m, syncing: make(chan struct{}, syncsAtOnce), recovering: make(chan struct{}, max(m.cfg.RecoveryThreadsPerDir, 1))}
 	d.checkpoints.written = map[string]checkpointDigest{}
 	d.checkpoints.stale = map[string]map[protocol.TopicPartition]struct{}{}
 	d.meta.Store(&MetaProperties{BrokerID: -1})

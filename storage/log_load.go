@@ -116,6 +116,8 @@ func (l *Log) loadContent(st loadState, files []string) error {
 	newest := int64(-1)
 	snapshots := snapshotsIn(files)
 	recoverFrom := func(offset int64) error {
+		l.dir.recovering <- struct{}{}
+		defer func() { <-l.dir.recovering }()
 		if producers, newest, err = l.recover(offset, snapshots); err == nil {
 			snapshots, err = snapshotOffsets(l.path)
 		}

@@ -74,8 +74,8 @@ type foundLog struct {
 	name string // <topic>-<partition>, or the name of a future log
 }
 
-// loadDir opens the logs of one directory on RecoveryThreadsPerDir goroutines, and after a clean stop, when that is mostly system calls that wait for nothing, on
-// as many as there are processors.
+// loadDir opens the logs of one directory on as many goroutines as there are processors, since that is mostly system calls that wait for nothing, or on
+// RecoveryThreadsPerDir if that is more. No more than RecoveryThreadsPerDir of them recover a log.
 func (m *Manager) loadDir(d *logDir) error {
 	c, err := m.readDir(d)
 	if err != nil {
@@ -92,11 +92,7 @@ func (m *Manager) loadDir(d *logDir) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var first error
-	threads := m.cfg.RecoveryThreadsPerDir
-	if c.clean {
-		threads = max(threads, runtime.GOMAXPROCS(0))
-	}
-	for range min(threads, len(c.logs)) {
+	for range min(max(m.cfg.RecoveryThreadsPerDir, runtime.GOMAXPROCS(0)), len(c.logs)) {
 		wg.Go(func() {
 			for found := range jobs {
 				if err := m.loadOne(d, found, c); err != nil {
