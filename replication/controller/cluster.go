@@ -36,7 +36,7 @@ type partition struct {
 	assignment assignment
 	state      partitionState
 	replicas   replicaStates
-	leadership *zk.PartitionState     // nil: no leader was ever elected
+	leadership *zk.PartitionState // nil: no leader was ever elected
 }
 
 func newCluster() *cluster {
