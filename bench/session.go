@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // order is a round: Apache Kafka and gregor in turn, so that what changes slowly on a machine meets both alike. What shows the ceiling stands between.
@@ -49,6 +51,7 @@ func (l *lab) session(ctx context.Context, k kind, o options, chosen []scenario,
 			}
 		}
 		at = s.home
+		unix.Sync() // what the row before has written, the quicker the more, must not go to the disk while this one is measured
 		begun := time.Now()
 		err := func() error {
 			if c == nil && s.home != alone {
