@@ -12,7 +12,7 @@ type Bar struct {
 
 // Bars draws ratios on a logarithmic axis, one below the other: to the right of 1 is better, a bar beside it is the goal, a ring the limit.
 func Bars(title string, bars []Bar) string {
-	const left, right, top, step = 430, 40, 70, 22
+	const left, right, top, step = 480, 100, 70, 22
 	c := &canvas{width: 1000, height: top + step*len(bars) + 30}
 	values := []float64{1}
 	for _, b := range bars {
@@ -21,7 +21,7 @@ func Bars(title string, bars []Bar) string {
 	x := newAxis(values, left, float64(c.width-right))
 	bottom := float64(c.height - 25)
 	c.text(16, 24, "start", title)
-	c.text(left, 44, "start", "times better than Apache Kafka; green line: goal; grey ring: what a bare program reaches")
+	c.text(16, 44, "start", "times better than Apache Kafka; green line: goal; grey ring: what a bare program reaches")
 	for _, v := range x.ticks() {
 		c.line(x.at(v), top-10, x.at(v), bottom, "#d1d5db", "")
 		c.text(x.at(v), bottom+16, "middle", short(v))
@@ -37,7 +37,7 @@ func Bars(title string, bars []Bar) string {
 				colour = colours[0]
 			}
 			c.rect(from, y, to-from, 14, colour)
-			c.text(to+6, y+11, "start", factor(b.Ratio))
+			c.text(float64(c.width-16), y+11, "end", factor(b.Ratio))
 		}
 		if b.Goal > 0 {
 			c.rect(x.at(b.Goal)-1.5, y-3, 3, 20, colours[3])
