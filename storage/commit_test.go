@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -132,4 +133,29 @@ func TestFlushDueFails(t *testing.T) {
 	if err := l.AppendAsLeader(batch(1, 10, 1700000000000), 0, FromClient, &out); err == nil {
 		t.Error("an append to a directory that is offline succeeded")
 	}
+}
+
+// However many logs wait for durability, no more than syncsAtOnce ask a directory's file system for it.
+func TestSyncsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, func(c *LogConfig) { c.FlushMessages = 1 })
+		l := r.log()
+		mustAppend(t, l, batch(1, 10, 1700000000000))
+		busy := r.m.dirs[0].syncing
+		for range syncsAtOnce {
+			busy <- struct{}{}
+		}
+		flushed := make(chan error, 1)
+		go func() { flushed <- l.FlushDue() }()
+		synctest.Wait()
+		select {
+		case err := <-flushed:
+			t.Fatalf("one more log was synced beside %d: %v", syncsAtOnce, err)
+		default:
+		}
+		<-busy
+		if err := <-flushed; err != nil {
+			t.Error(err)
+		}
+	})
 }

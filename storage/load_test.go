@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"gregor/protocol"
 )
@@ -154,4 +155,37 @@ func TestStartCosts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// After a crash logs are opened by as many goroutines as there are processors, and no more of them recover than num.recovery.threads.per.data.dir says.
+func TestRecoveryThreads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, nil)
+		r.m.Close(false)
+		r.cfg.RecoveryThreadsPerDir = 2
+		r.open()
+		mustAppend(t, r.log(), batch(3, 10, 1700000000000))
+		r.m.Close(false)
+
+		var err error
+		if r.m, err = Open(r.cfg); err != nil {
+			t.Fatal(err)
+		}
+		busy := r.m.dirs[0].recovering
+		for range 2 {
+			busy <- struct{}{}
+		}
+		loaded := make(chan error, 1)
+		go func() { loaded <- r.m.Load() }()
+		synctest.Wait()
+		select {
+		case err := <-loaded:
+			t.Fatalf("a third log was recovered beside two: %v", err)
+		default:
+		}
+		<-busy
+		if err := <-loaded; err != nil || r.m.Get(tp0).LogEndOffset() != 3 {
+			t.Errorf("loaded: %v, the log ends at %d", err, r.m.Get(tp0).LogEndOffset())
+		}
+	})
 }
