@@ -251,7 +251,7 @@ func TestServesDuringElection(t *testing.T) {
 	addr := free.Addr().String()
 	free.Close()
 	zk := zktest.Start(t)
-	release := zk.Hold(t, "/isr_change_notification")
+	release := zk.Hold(t, "/admin/reassign_partitions")
 	started := make(chan error, 1)
 	go func() {
 		_, err := tryBroker(t, zk, properties(t, zk, map[string]string{"listeners": "PLAINTEXT://" + addr}))
