@@ -217,10 +217,9 @@ func (l *lab) writeFiller(gib int) error {
 // coldMemory is the share of memory that may be free when a measurement begins: what the kernel hands out of it first may be memory that the host has yet to find.
 const coldMemory = 0.02
 
-// fill writes out what earlier sessions have left in the page cache and reads the filler, so that all brokers begin alike: on from where it stopped the last time, until
+// fill reads the filler, so that all brokers begin alike: on from where it stopped the last time, until
 // next to no memory is free or all of the filler has been read.
 func (l *lab) fill(ctx context.Context) error {
-	unix.Sync()
 	if l.filler == "" {
 		return nil
 	}

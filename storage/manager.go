@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -131,25 +132,12 @@ func (m *Manager) Get(tp protocol.TopicPartition) *Log {
 func (m *Manager) Logs() []*Log {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.appendLogsLocked(nil)
-}
-
-func (m *Manager) appendLogsLocked(list []*Log) []*Log {
-	list = slices.Grow(list, len(m.mu.logs)+len(m.mu.futures))
-	for _, l := range m.mu.logs {
-		list = append(list, l)
-	}
-	return list
+	return slices.AppendSeq(make([]*Log, 0, len(m.mu.logs)), maps.Values(m.mu.logs))
 }
 
 // all lists all online logs, future ones with them.
-func (m *Manager) all() []*Log {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	list := m.appendLogsLocked(nil)
-	for _, l := range m.mu.futures {
-		list = append(list, l)
-	}
+func (m *Manager) all() (list []*Log) {
+	m.each(func(l *Log) { list = append(list, l) })
 	return list
 }
 

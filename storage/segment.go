@@ -111,7 +111,7 @@ func (s *segment) open() (*os.File, error) {
 func (s *segment) rest() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.indexLocked().changed() || s.timesLocked().changed() {
+	if s.mu.index != nil && s.mu.index.changed() || s.mu.times != nil && s.mu.times.changed() {
 		return
 	}
 	s.closeLocked()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+	"golang.org/x/sys/unix"
 
 	"gregor/broker/logging"
 )
@@ -32,8 +33,7 @@ func limitMemory(logs *logging.Registry) {
 // restInterval is how often giveBack looks.
 const restInterval = 5 * time.Second
 
-// giveBack returns memory that is not needed any more to the system, once the broker has nothing more to do that allocates. Go's collector by itself keeps as much again
-// as is in use, and a burst (10,000 partitions are created, a group rebalances) may leave an idle broker with that until the next one. It returns when ctx ends.
+// giveBack returns memory that is not needed any more to the system, once the broker has next to nothing to do. Go's collector by itself keeps as much again as is in use, and a burst (10,000 partitions are created, a group rebalances) may leave an idle broker with that until the next one. It returns when ctx ends.
 func giveBack(ctx context.Context) {
 	ticker := time.NewTicker(restInterval)
 	defer ticker.Stop()
@@ -43,7 +43,7 @@ func giveBack(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if r.due(readHeap()) {
+			if r.due(readHeap(), processorTime()) {
 				runtime.GC() // what lies in pools goes with the second collection
 				debug.FreeOSMemory()
 				r.returned()
@@ -69,23 +69,36 @@ func readHeap() heap {
 	return heap{allocated: v(0), live: v(1), held: v(2) + v(3) + v(4)}
 }
 
-// What makes giveBack's work worth while, in bytes.
+// processorTime is what the process has used of all processors since its start.
+func processorTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A broker at rest allocates and computes less than this in restInterval. Allocation alone does not tell: a busy broker whose buffers are warm allocates nothing, and needs them.
 const (
-	quietAllocation = 1 << 20 // allocated in restInterval by a broker that is at rest
-	worthReturning  = 4 << 20
+	quietAllocation = 1 << 20 // bytes
+	quietTime       = restInterval / 50
 )
+
+// worthReturning is how many bytes are worth giveBack's work.
+const worthReturning = 4 << 20
 
 // rest decides when memory is given back.
 type rest struct {
 	allocated uint64 // at the last look
+	used      time.Duration
 	settled   uint64 // allocated when memory was last given back
 }
 
-// due reports whether the broker is at rest, has allocated since memory was given back, and holds much that it does not need. A collection costs as much as the heap
+// due takes the heap and the processor time of now, and reports whether the broker is at rest, has allocated since memory was given back, and holds much that it does not need. A collection costs as much as the heap
 // is large: as many bytes must have been allocated since the last one that this function asked for.
-func (r *rest) due(h heap) bool {
-	quiet := r.allocated != 0 && h.allocated-r.allocated < quietAllocation
-	r.allocated = h.allocated
+func (r *rest) due(h heap, used time.Duration) bool {
+	quiet := r.allocated != 0 && h.allocated-r.allocated < quietAllocation && used-r.used < quietTime
+	r.allocated, r.used = h.allocated, used
 	return quiet && h.allocated-r.settled > max(worthReturning, h.live) && h.held > h.live+max(worthReturning, h.live/4)
 }
 

@@ -1,13 +1,18 @@
 package main
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestMemoryIsGivenBackAtRest(t *testing.T) {
 	const mib = 1 << 20
 	var r rest
+	var used time.Duration
 	look := func(allocated, live, held uint64, want bool, why string) {
 		t.Helper()
-		if got := r.due(heap{allocated: allocated * mib, live: live * mib, held: held * mib}); got != want {
+		used += quietTime / 10
+		if got := r.due(heap{allocated: allocated * mib, live: live * mib, held: held * mib}, used); got != want {
 			t.Errorf("%s: due is %v", why, got)
 		}
 		if want {
@@ -16,6 +21,8 @@ func TestMemoryIsGivenBackAtRest(t *testing.T) {
 	}
 	look(100, 20, 45, false, "the first look knows of no pause")
 	look(150, 20, 45, false, "50 MiB were allocated since")
+	used += quietTime
+	look(150, 20, 45, false, "nothing allocated, but busy: its buffers are warm")
 	look(150, 20, 45, true, "at rest, 25 MiB are not in use")
 	look(150, 20, 45, false, "nothing was allocated since memory was given back")
 	look(165, 20, 45, false, "busy")
