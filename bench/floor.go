@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,14 +28,29 @@ const floorHeader = 80
 // floorFile is large enough that a round of 1 MiB answers does not find the same pages in the processor's cache.
 const floorFile = 600 << 20
 
-// floorCPU is the CPU time per GB of the bare loop for answers of size bytes.
-func (l *lab) floorCPU(ctx context.Context, size int, limit int64) (float64, error) {
+// floorCPU is the CPU time per GB of the bare loop for answers of size bytes, a process for each of so many connections; limit bytes go over each.
+func (l *lab) floorCPU(ctx context.Context, connections, size int, limit int64) (float64, error) {
 	file := filepath.Join(l.dir, "floor")
 	if _, err := os.Stat(file); err != nil {
 		if err := writeZeros(file, floorFile); err != nil {
 			return 0, err
 		}
 	}
+	costs, errs := make([]float64, connections), make([]error, connections)
+	var all sync.WaitGroup
+	for i := range connections {
+		all.Go(func() { costs[i], errs[i] = floorOf(ctx, file, size, limit) })
+	}
+	all.Wait()
+	sum := 0.0
+	for _, cost := range costs {
+		sum += cost
+	}
+	return sum / float64(connections), errors.Join(errs...)
+}
+
+// floorOf is floorCPU over one connection.
+func floorOf(ctx context.Context, file string, size int, limit int64) (float64, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err

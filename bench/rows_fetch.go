@@ -63,6 +63,24 @@ func bulkFetch(ctx context.Context, r *turn) error {
 		if err != nil {
 			return err
 		}
+		if err := r.addFloor(ctx, s.cpu, s.connections, stockPartitions<<20); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addFloor has the bare loop answer size bytes at a time over so many connections, where gregor has been measured.
+func (r *turn) addFloor(ctx context.Context, figure string, connections, size int) error {
+	if r.kind != gregor {
+		return nil
+	}
+	for range r.o.samples {
+		v, err := r.floorCPU(ctx, connections, size, r.fetchBytes())
+		if err != nil {
+			return err
+		}
+		r.addAs(floor, figure, v)
 	}
 	return nil
 }
@@ -97,15 +115,11 @@ func singleFetch(ctx context.Context, r *turn) error {
 		if err != nil {
 			return err
 		}
-		if r.kind != gregor || s.cpu == "" {
+		if s.cpu == "" {
 			continue
 		}
-		for range r.o.samples {
-			v, err := r.floorCPU(ctx, int(s.size), r.fetchBytes())
-			if err != nil {
-				return err
-			}
-			r.addAs(floor, s.cpu, v)
+		if err := r.addFloor(ctx, s.cpu, 1, int(s.size)); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -29,6 +29,7 @@ type logDir struct {
 	meta atomic.Pointer[MetaProperties]
 	// Tokens of what happens at the same time: commits whose files are being made durable, and logs that are being recovered.
 	syncing, recovering chan struct{}
+	ahead               readAhead
 
 	entries struct {
 		sync.Mutex
@@ -68,7 +69,7 @@ func errLocked(dir string) error {
 
 // openLogDir makes the directory when it is missing and locks it. locked reports that another process holds it.
 func openLogDir(m *Manager, path string) (d *logDir, locked bool, err error) {
-	d = &logDir{path: path, manager: m, syncing: make(chan struct{}, syncsAtOnce), recovering: make(chan struct{}, max(m.cfg.RecoveryThreadsPerDir, 1))}
+	d = &logDir{path: path, manager: m, syncing: make(chan struct{}, syncsAtOnce), recovering: make(chan struct{}, max(m.cfg.RecoveryThreadsPerDir, 1)), ahead: newReadAhead(path)}
 	d.checkpoints.written = map[string]checkpointDigest{}
 	d.checkpoints.stale = map[string]map[protocol.TopicPartition]struct{}{}
 	d.meta.Store(&MetaProperties{BrokerID: -1})

@@ -129,6 +129,7 @@ func (l *Log) readSegment(s *segment, offset, maxOffset, limit, next int64, maxB
 		return true, nil
 	}
 	s.boundaryBehind(&first, cuts)
+	l.lookAhead(s, f, first.position, size, limit)
 	out.BaseOffset = s.base
 	out.Slice = FileSlice{File: f, Offset: first.position, Size: int(size), segment: s}
 	return true, nil
