@@ -169,8 +169,6 @@ func (b *Broker) settleIdentity() error {
 	return nil
 }
 
-func (b *Broker) loadLogs() error { return b.logs.Load() }
-
 func (b *Broker) bindListeners() error {
 	for _, l := range b.config.Listeners() {
 		if _, err := b.listen(l); err != nil {

@@ -2,9 +2,7 @@ package broker
 
 import (
 	"context"
-	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,15 +36,12 @@ func (v *vigil) touch() {
 	}
 }
 
-// oneMoreP raises GOMAXPROCS once per process. That also fixes it: a later change of the container's CPU quota is not followed.
-var oneMoreP = sync.OnceFunc(func() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1) })
-
 // run keeps vigil until ctx ends. An explicit GOMAXPROCS leaves no P for it: then it does nothing.
 func (v *vigil) run(ctx context.Context) {
-	if os.Getenv("GOMAXPROCS") != "" {
+	if !processorsAreOurs() {
 		return
 	}
-	oneMoreP()
+	setProcessors(func() { processors.vigil = 1 })
 	nap := unix.NsecToTimespec(int64(vigilNap))
 	for ctx.Err() == nil {
 		for quiet := 0; quiet < vigilPark; quiet++ {

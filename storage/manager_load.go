@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -74,8 +73,11 @@ type foundLog struct {
 	name string // <topic>-<partition>, or the name of a future log
 }
 
-// loadDir opens the logs of one directory on as many goroutines as there are processors, since that is mostly system calls that wait for nothing, or on
-// RecoveryThreadsPerDir if that is more. No more than RecoveryThreadsPerDir of them recover a log.
+// openingAtOnce is how many logs of a directory are opened at the same time. After the machine has started, or when memory was short, each waits for the disk a few times
+// to see what its directory has.
+const openingAtOnce = 16
+
+// loadDir opens the logs of one directory on openingAtOnce goroutines, or on RecoveryThreadsPerDir if that is more. No more than RecoveryThreadsPerDir of them recover a log.
 func (m *Manager) loadDir(d *logDir) error {
 	c, err := m.readDir(d)
 	if err != nil {
@@ -92,7 +94,7 @@ func (m *Manager) loadDir(d *logDir) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var first error
-	for range min(max(m.cfg.RecoveryThreadsPerDir, runtime.GOMAXPROCS(0)), len(c.logs)) {
+	for range min(max(m.cfg.RecoveryThreadsPerDir, openingAtOnce), len(c.logs)) {
 		wg.Go(func() {
 			for found := range jobs {
 				if err := m.loadOne(d, found, c); err != nil {
