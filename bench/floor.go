@@ -162,5 +162,5 @@ func writeZeros(path string, size int) error {
 			return err
 		}
 	}
-	return f.Close()
+	return errors.Join(f.Sync(), f.Close()) // written to the disk before anything is measured
 }
