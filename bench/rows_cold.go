@@ -20,7 +20,7 @@ import (
 func readerRows() []scenario {
 	shares := []string{"p99", "p99.9"}
 	return []scenario{
-		{name: "C4", title: "catch-up with 2 GB that are not in the page cache", pace: pace{16, 14, 0}, home: oneBroker, measures: []measure{
+		{name: "C4", title: "catch-up with 2 GB that are not in the page cache", pace: pace{17, 14, 0}, home: oneBroker, measures: []measure{
 			{name: "rate", what: "throughput, 1 MiB of each of six partitions in an answer", unit: "MB/s", more: true, goal: goal{2.1, 1500}},
 			{name: "cpu", what: "CPU", unit: "CPU-s/GB"},
 			{name: "near", what: "throughput while the disk reads ahead 128 KiB (needs root)", unit: "MB/s", more: true},

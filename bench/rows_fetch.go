@@ -13,13 +13,13 @@ func fetchRows() []scenario {
 		return measure{name: name, what: what, unit: "CPU-s/GB", goal: g}
 	}
 	return []scenario{
-		{name: "C2", title: "fetch, 1 MiB of each of six partitions in an answer, from the page cache", pace: pace{14, 7, 0}, home: oneBroker, measures: []measure{
+		{name: "C2", title: "fetch, 1 MiB of each of six partitions in an answer, from the page cache", pace: pace{22, 12, 0}, home: oneBroker, measures: []measure{
 			{name: "rate", what: "1 connection", unit: "MB/s", more: true},
 			cpu("cpu", "CPU, 1 connection", goal{2.8, 0.08}),
 			{name: "rate 3", what: "3 connections", unit: "MB/s", more: true},
 			cpu("cpu 3", "CPU, 3 connections", goal{3.7, 0.08}),
 		}, run: bulkFetch},
-		{name: "C3", title: "fetch, one partition and one request at a time, from the page cache", pace: pace{25, 20, 0}, home: oneBroker, measures: []measure{
+		{name: "C3", title: "fetch, one partition and one request at a time, from the page cache", pace: pace{32, 25, 0}, once: true, home: oneBroker, measures: []measure{
 			cpu("16K", "CPU, answers of 16 KiB", goal{}),
 			{name: "64K", what: "requests, answers of 64 KiB", unit: "1/s", more: true},
 			{name: "64K p50", what: "latency, answers of 64 KiB: p50", unit: "ms"},

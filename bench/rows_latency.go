@@ -10,7 +10,7 @@ import (
 // latencyRows are about time rather than about work.
 func latencyRows() []scenario {
 	return []scenario{
-		{name: "L2", title: "produce to fetch, 100 B at 1,000 records/s, a consumer at the end", pace: pace{15, 11, 0}, home: oneBroker, measures: []measure{
+		{name: "L2", title: "produce to fetch, 100 B at 1,000 records/s, a consumer at the end", pace: pace{15, 11, 0}, once: true, home: oneBroker, measures: []measure{
 			{name: "p50", what: "latency: p50", unit: "ms"}, {name: "p99", what: "latency: p99", unit: "ms"}, {name: "p99.9", what: "latency: p99.9", unit: "ms"},
 		}, run: func(ctx context.Context, r *turn) error {
 			p, err := r.tailed(ctx, "l2", 1000)

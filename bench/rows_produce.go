@@ -52,7 +52,7 @@ func produceRows() []scenario {
 		}, run: func(ctx context.Context, r *turn) error {
 			return r.paced(ctx, "g6", 1, 1000, []string{"p50", "p99", "p99.9"}, []float64{0.5, 0.99, 0.999})
 		}},
-		{name: "G7", title: "produce, 64 producers with keys: a record of 1 KiB for each of 10 of 100 partitions in a request, 1 in flight", pace: pace{9, 5, 5}, home: oneBroker, ceilings: bare,
+		{name: "G7", title: "produce, 64 producers with keys: a record of 1 KiB for each of 10 of 100 partitions in a request, 1 in flight", pace: pace{9, 5, 5}, once: true, home: oneBroker, ceilings: bare,
 			measures: []measure{bytes(0, 0), cpu(0, 0)}, run: produces(shape{topic: "g7", partitions: 100, records: 1, spread: 10, connections: 64, depth: 1})},
 	}
 }
