@@ -41,7 +41,7 @@ sim:
 
 ## integration: from outside, with stock Kafka tools, brokers and clients
 integration: build
-	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -timeout 35m ./...
+	cd integration && GREGOR_BIN=$(CURDIR)/bin/gregor go test -count=1 -timeout 35m ./...
 
 ## chaos: COUNT rounds of every fault, or of FAULTS (F1,F4,...), on three gregor brokers; histories that went wrong stay in CHAOS_KEEP. Needs root
 chaos: build
