@@ -6,15 +6,21 @@ import (
 	"sync"
 )
 
-// loadingProcessors is GOMAXPROCS while logs are loaded. A system call keeps its P until the runtime's monitor takes it away, which is about as long as the disk needs for a
-// directory: with a P for each processor of the machine only that many would be read at the same time.
+// A system call keeps its P until the runtime's monitor takes it away, which may be longer than the disk needs for a directory or for a small write: with a P for each processor
+// of the machine only that many calls would wait for the disk at the same time.
+
+// loadingProcessors is GOMAXPROCS while logs are loaded.
 const loadingProcessors = 16
+
+// maxSyncingProcessors bounds what is added for commits (flush.messages).
+const maxSyncingProcessors = 32
 
 // processors is how GOMAXPROCS is raised, for all brokers of the process. The first time also fixes it: a later change of the container's CPU quota is not followed.
 var processors struct {
 	sync.Mutex
 	own     int // as the process was started with; 0: never raised
 	vigil   int // 1: the vigil has one (vigil.go)
+	syncing int // for commits that wait for the disk, from the first time on that they do so beside each other
 	loading int // brokers that are loading logs
 }
 
@@ -26,11 +32,18 @@ func setProcessors(change func()) {
 		processors.own = runtime.GOMAXPROCS(0)
 	}
 	change()
-	n := processors.own + processors.vigil
+	n := processors.own + processors.vigil + processors.syncing
 	if processors.loading > 0 {
 		n = max(n, loadingProcessors)
 	}
 	runtime.GOMAXPROCS(n)
+}
+
+// addSyncingProcessors adds Ps for as many commits as may wait for the disk at the same time.
+func addSyncingProcessors(most int) {
+	if processorsAreOurs() {
+		setProcessors(func() { processors.syncing = max(processors.syncing, min(most, maxSyncingProcessors)) })
+	}
 }
 
 // processorsAreOurs is false when the environment says how many there are.

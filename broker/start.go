@@ -123,6 +123,7 @@ func (b *Broker) openLogs() error {
 		RecoveryThreadsPerDir:      b.config.Int("num.recovery.threads.per.data.dir"),
 		ProducerIDExpirationMs:     func() int64 { return b.config.Long("producer.id.expiration.ms") },
 		OnDirFailure:               func(dir string, err error) { b.dirFailures <- dirFailure{dir, err} },
+		OnManySyncs:                addSyncingProcessors,
 	})
 	if err != nil {
 		return err

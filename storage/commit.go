@@ -119,6 +119,9 @@ func (l *Log) syncBatches() error {
 	l.mu.Unlock()
 	l.dir.syncing <- struct{}{}
 	defer func() { <-l.dir.syncing }()
+	if len(l.dir.syncing) > 1 {
+		l.manager.manySyncs.Do(func() { l.manager.cfg.OnManySyncs(syncsAtOnce * len(l.manager.dirs)) })
+	}
 	for _, s := range list.list[max(list.floor(from), 0):] {
 		if err := s.syncBatches(); err != nil {
 			return l.failed("flush", err)

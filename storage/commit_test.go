@@ -139,6 +139,8 @@ func TestFlushDueFails(t *testing.T) {
 func TestSyncsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 1, func(c *LogConfig) { c.FlushMessages = 1 })
+		told := 0
+		r.m.cfg.OnManySyncs = func(most int) { told += most }
 		l := r.log()
 		mustAppend(t, l, batch(1, 10, 1700000000000))
 		busy := r.m.dirs[0].syncing
@@ -157,5 +159,21 @@ func TestSyncsAtOnce(t *testing.T) {
 		if err := <-flushed; err != nil {
 			t.Error(err)
 		}
+		if told != syncsAtOnce {
+			t.Errorf("told of %d syncs at once, want %d", told, syncsAtOnce)
+		}
 	})
+}
+
+// Nobody is told of many syncs while commits wait for the disk one after the other.
+func TestOneSyncAtATimeIsNotMany(t *testing.T) {
+	r := newRig(t, 1, func(c *LogConfig) { c.FlushMessages = 1 })
+	r.m.cfg.OnManySyncs = func(int) { t.Error("told of many") }
+	l := r.log()
+	for range 3 {
+		mustAppend(t, l, batch(1, 10, 1700000000000))
+		if err := l.FlushDue(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -50,6 +50,7 @@ type ManagerConfig struct {
 	RecoveryThreadsPerDir      int                          // num.recovery.threads.per.data.dir
 	ProducerIDExpirationMs     func() int64                 // producer.id.expiration.ms
 	OnDirFailure               func(dir string, err error)  // called once per directory, after its logs are closed
+	OnManySyncs                func(most int)               // called once, when commits begin to wait for a disk beside each other: so many may
 }
 
 // topicConfig asks for a topic's configuration. Logs that come one after the other mostly have equal ones, and then share it.
@@ -78,6 +79,9 @@ func (c ManagerConfig) withDefaults() ManagerConfig {
 	}
 	if c.OnDirFailure == nil {
 		c.OnDirFailure = func(string, error) {}
+	}
+	if c.OnManySyncs == nil {
+		c.OnManySyncs = func(int) {}
 	}
 	c.RecoveryThreadsPerDir = max(c.RecoveryThreadsPerDir, 1)
 	return c

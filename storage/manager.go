@@ -30,6 +30,7 @@ type Manager struct {
 	placed     placement                          // guarded by creation
 	background background
 	lastConfig atomic.Pointer[LogConfig] // see topicConfig
+	manySyncs  sync.Once                 // ManagerConfig.OnManySyncs
 }
 
 // Open locks every directory, creating missing ones, and reads meta.properties. A directory that cannot be used goes
