@@ -26,7 +26,7 @@ func readerRows() []scenario {
 			{name: "near", what: "throughput while the disk reads ahead 128 KiB (needs root)", unit: "MB/s", more: true},
 			{name: "near cpu", what: "CPU while the disk reads ahead 128 KiB", unit: "CPU-s/GB"},
 		}, run: func(ctx context.Context, r *turn) error {
-			if err := r.catchUp(ctx, 2e9, "rate", "cpu"); err != nil {
+			if err := r.catchUp(ctx, 2e9); err != nil {
 				return err
 			}
 			restore, err := setReadAhead(r.dir, nearReadAhead)
@@ -65,7 +65,7 @@ func readerRows() []scenario {
 		}},
 		{name: "C7", title: "C4 with 8 GB", pace: pace{25, 20, 0}, home: oneBroker, long: true, limit: 10 * time.Minute, measures: []measure{
 			{name: "rate", what: "throughput", unit: "MB/s", more: true}, {name: "cpu", what: "CPU", unit: "CPU-s/GB"},
-		}, run: func(ctx context.Context, r *turn) error { return r.catchUp(ctx, 8e9, "rate", "cpu") }},
+		}, run: func(ctx context.Context, r *turn) error { return r.catchUp(ctx, 8e9) }},
 	}
 }
 
@@ -121,14 +121,14 @@ func (r *turn) cold(topic string) (*load.Reader, error) {
 }
 
 // catchUp stores so many bytes of record data and reads them when they are not in the page cache.
-func (r *turn) catchUp(ctx context.Context, bytes int64, rate, cpu string) error {
+func (r *turn) catchUp(ctx context.Context, bytes int64) error {
 	if err := r.stored(ctx, strings.ToLower(r.name), 120, bytes); err != nil {
 		return err
 	}
-	return r.catchUpAgain(ctx, bytes, rate, cpu)
+	return r.catchUpAgain(ctx, bytes, "rate", "cpu")
 }
 
-// catchUpAgain reads what catchUp has stored.
+// catchUpAgain reads what catchUp has stored, for these figures.
 func (r *turn) catchUpAgain(ctx context.Context, bytes int64, rate, cpu string) error {
 	topic := strings.ToLower(r.name)
 	for range max(r.o.samples, 3) { // each takes a second or two, and the first one is slower than the others
