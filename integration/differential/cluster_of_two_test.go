@@ -229,9 +229,21 @@ func twoNotLeader(s *session) {
 	for _, topic := range []string{"tl-followed", "tl-foreign"} {
 		s.fill(topic, 0, "a", "b")
 		id := s.topicID(topic)
+		if topic == "tl-followed" {
+			s.awaitFollowed(topic, 2)
+		}
 		s.askNotLeader(topic, id, 0)
 		s.askNotLeader(topic, id, 9)
 	}
+}
+
+// awaitFollowed waits until the follower has heard of the high watermark: with a fetch of its own, which comes up to replica.fetch.wait.max.ms later.
+func (s *session) awaitFollowed(topic string, highWatermark int64) {
+	other := s.second()
+	defer other.close()
+	other.until("followed", other.fetch(12, topic, 0, 0), func(resp kmsg.Response) bool {
+		return resp.(*kmsg.FetchResponse).Topics[0].Partitions[0].HighWatermark == highWatermark
+	})
 }
 
 func (s *session) askNotLeader(topic string, id [16]byte, n int32) {
