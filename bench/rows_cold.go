@@ -29,16 +29,12 @@ func readerRows() []scenario {
 			if err := r.catchUp(ctx, 2e9); err != nil {
 				return err
 			}
-			restore, err := setReadAhead(r.dir, nearReadAhead)
-			if err != nil {
-				fmt.Printf("  %s near is not measured: %s\n", r.name, err)
-				return nil
-			}
-			defer restore()
-			if err := sleep(ctx, 2*time.Second); err != nil { // gregor looks from time to time only how far the disk reads ahead
-				return err
-			}
-			return r.catchUpAgain(ctx, 2e9, "near", "near cpu")
+			return r.readingNear("near", func() error {
+				if err := sleep(ctx, 2*time.Second); err != nil { // gregor looks from time to time only how far the disk reads ahead
+					return err
+				}
+				return r.catchUpAgain(ctx, 2e9, "near", "near cpu")
+			})
 		}},
 		{name: "C5", title: "a consumer at the end, 500 records/s, while another catches up with what is not in the page cache", pace: pace{45, 40, 0}, home: oneBroker, long: true, limit: 5 * time.Minute, measures: []measure{
 			{name: "p99", what: "produce to fetch: p99", unit: "ms"},
