@@ -30,7 +30,7 @@ func connectionRows() []scenario {
 			{name: "cpu", what: "CPU of the broker, 100 members at rest", unit: "%"},
 		}, run: rebalances},
 		{name: "N1", title: "idle connections", pace: pace{16, 13, 0}, once: true, measures: n1(1000), run: func(ctx context.Context, r *turn) error { return r.idleConnections(ctx, 1000) }},
-		{name: "N2", title: "more idle connections", pace: pace{60, 50, 0}, long: true, limit: 5 * time.Minute, measures: n1(5000, 9000), run: func(ctx context.Context, r *turn) error { return r.idleConnections(ctx, 5000, 9000) }},
+		{name: "N2", title: "more idle connections", pace: pace{60, 50, 0}, once: true, long: true, limit: 5 * time.Minute, measures: n1(5000, 9000), run: func(ctx context.Context, r *turn) error { return r.idleConnections(ctx, 5000, 9000) }},
 	}
 }
 

@@ -18,11 +18,11 @@ func toolRows() []scenario {
 		return func(ctx context.Context, r *turn) error { return r.perfTest(ctx, t, "rate", "cpu") }
 	}
 	return []scenario{
-		{name: "P1", title: "kafka-producer-perf-test, 3 million records of 100 B, acks=1, linger 0, batches of 16 KiB", pace: pace{30, 30, 0}, home: oneBroker, long: true, limit: 5 * time.Minute, measures: perf,
+		{name: "P1", title: "kafka-producer-perf-test, 3 million records of 100 B, acks=1, linger 0, batches of 16 KiB", pace: pace{30, 30, 0}, home: oneBroker, once: true, long: true, limit: 5 * time.Minute, measures: perf,
 			run: run(perfTest{topic: "p1", records: 3_000_000, size: 100, acks: "1", batch: 16384})},
-		{name: "P2", title: "kafka-producer-perf-test, 3 million records of 100 B, acks=1, linger 10 ms, batches of 128 KiB", pace: pace{25, 25, 0}, home: oneBroker, long: true, limit: 5 * time.Minute, measures: perf,
+		{name: "P2", title: "kafka-producer-perf-test, 3 million records of 100 B, acks=1, linger 10 ms, batches of 128 KiB", pace: pace{25, 25, 0}, home: oneBroker, once: true, long: true, limit: 5 * time.Minute, measures: perf,
 			run: run(perfTest{topic: "p2", records: 3_000_000, size: 100, acks: "1", lingerMs: 10, batch: 131072})},
-		{name: "P3", title: "kafka-producer-perf-test, 1 million records of 1 KiB, acks=1, linger 0, batches of 16 KiB", pace: pace{25, 25, 0}, home: oneBroker, long: true, limit: 5 * time.Minute, measures: perf,
+		{name: "P3", title: "kafka-producer-perf-test, 1 million records of 1 KiB, acks=1, linger 0, batches of 16 KiB", pace: pace{25, 25, 0}, home: oneBroker, once: true, long: true, limit: 5 * time.Minute, measures: perf,
 			run: run(perfTest{topic: "p3", records: 1_000_000, size: recordSize, acks: "1", batch: 16384})},
 		{name: "P4", title: "kafka-producer-perf-test, 500,000 records of 1 KiB, linger 10 ms, batches of 128 KiB", pace: pace{28, 25, 0}, once: true, home: oneBroker, measures: []measure{
 			{name: "rate", what: "throughput, acks=1", unit: "MB/s", more: true},
@@ -50,7 +50,7 @@ func toolRows() []scenario {
 			}
 			return nil
 		}},
-		{name: "P6", title: "kafka-producer-perf-test at a fixed rate, records of 1 KiB, acks=1", pace: pace{60, 60, 0}, home: oneBroker, long: true, limit: 5 * time.Minute, measures: []measure{
+		{name: "P6", title: "kafka-producer-perf-test at a fixed rate, records of 1 KiB, acks=1", pace: pace{60, 60, 0}, home: oneBroker, once: true, long: true, limit: 5 * time.Minute, measures: []measure{
 			{name: "10k p50", what: "10,000 records/s: p50", unit: "ms"}, {name: "10k p99", what: "p99", unit: "ms"}, {name: "10k p99.9", what: "p99.9", unit: "ms"},
 			{name: "50k p50", what: "50,000 records/s: p50", unit: "ms"}, {name: "50k p99", what: "p99", unit: "ms"}, {name: "50k p99.9", what: "p99.9", unit: "ms"},
 		}, run: pacedTool},
@@ -58,7 +58,7 @@ func toolRows() []scenario {
 			{name: "rate", what: "throughput", unit: "MB/s", more: true},
 			{name: "cpu", what: "CPU of the broker", unit: "CPU-s/GB"},
 		}, run: consumerPerf},
-		{name: "L1", title: "kafka-e2e-latency, 5,000 records of 100 B", pace: pace{60, 50, 0}, home: oneBroker, long: true, limit: 5 * time.Minute, measures: []measure{
+		{name: "L1", title: "kafka-e2e-latency, 5,000 records of 100 B", pace: pace{60, 50, 0}, home: oneBroker, once: true, long: true, limit: 5 * time.Minute, measures: []measure{
 			{name: "avg", what: "acks=1: average", unit: "ms"}, {name: "p99", what: "acks=1: p99", unit: "ms"}, {name: "p99.9", what: "acks=1: p99.9", unit: "ms"},
 			{name: "all avg", what: "acks=all: average", unit: "ms"}, {name: "all p99", what: "acks=all: p99", unit: "ms"}, {name: "all p99.9", what: "acks=all: p99.9", unit: "ms"},
 		}, run: endToEndTool},

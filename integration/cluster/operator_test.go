@@ -85,14 +85,17 @@ func (o *operator) onceMore(t *testing.T) {
 	done(t, err)
 }
 
-// tool runs one of Kafka's tools with a choice of all brokers, and returns what it printed. Its client sets its mind on a leader or coordinator, and when that
-// broker leaves the cluster before it is asked, waits for it until its time is up: then the tool is run again.
+// later matches what a tool prints when it has met a broker at the wrong moment. Its client sets its mind on a leader or coordinator, and when that one leaves the cluster before it is asked, waits for it
+// until its time is up. And a broker that has just begun to listen, of either kind, knows no topic until the controller has told it of them.
+var later = regexp.MustCompile(`Timed out waiting for a node assignment|UnknownTopicOrPartitionException|does not exist as expected|Could not match any topic-partitions`)
+
+// tool runs one of Kafka's tools with a choice of all brokers, and returns what it printed. When it has met a broker at the wrong moment it is run again, twice at most.
 func tool(c *harness.Cluster, name string, args ...string) (text string, err error) {
 	line := slices.Concat([]string{"--bootstrap-server", strings.Join(c.Addrs(), ",")}, args)
 	for range 3 {
 		result, err := harness.TryTool("", name, line...)
 		text = result.Stdout + result.Stderr
-		if !strings.Contains(text, "Timed out waiting for a node assignment") {
+		if !later.MatchString(text) {
 			return text, err
 		}
 	}
