@@ -83,46 +83,69 @@ func (c *cursor) fill() bool {
 }
 
 func (c *cursor) readByte() byte {
-	if c.pos == len(c.buf) && !c.fill() {
-		c.fail(errEnd)
+	if c.pos == len(c.buf) && !c.more() {
 		return 0
 	}
-	b := c.buf[c.pos]
 	c.pos++
-	return b
+	return c.buf[c.pos-1]
+}
+
+// more is fill for who needs a byte: without one it fails.
+func (c *cursor) more() bool {
+	if !c.fill() {
+		c.fail(errEnd)
+		return false
+	}
+	return true
+}
+
+// short reads a varint of one or two bytes, as most are. ok is false, and nothing is read, when the next one is longer or may be.
+func (c *cursor) short() (v uint32, ok bool) {
+	next := c.buf[c.pos:]
+	if len(next) < 2 {
+		return 0, false
+	}
+	first, second := uint32(next[0]), uint32(next[1])
+	switch {
+	case first < 0x80:
+		c.pos++
+		return first, true
+	case second < 0x80:
+		c.pos += 2
+		return first&0x7f | second<<7, true
+	}
+	return 0, false
 }
 
 // varint reads up to five bytes; the excess bits of the fifth fall off, as in Kafka (ByteUtils.readVarint).
 func (c *cursor) varint() int32 {
-	if c.pos < len(c.buf) && c.buf[c.pos] < 0x80 {
-		v := uint32(c.buf[c.pos])
-		c.pos++
-		return int32(v>>1) ^ -int32(v&1)
-	}
-	var v uint32
-	for shift := 0; shift < 35; shift += 7 {
+	v, ok := c.short()
+	for shift := 0; !ok; shift += 7 {
+		if shift == 35 {
+			c.fail(errVarint)
+			return 0
+		}
 		b := c.readByte()
 		v |= uint32(b&0x7f) << shift
-		if b < 0x80 {
-			return int32(v>>1) ^ -int32(v&1)
-		}
+		ok = b < 0x80
 	}
-	c.fail(errVarint)
-	return 0
+	return int32(v>>1) ^ -int32(v&1)
 }
 
 // varlong reads up to ten bytes.
 func (c *cursor) varlong() int64 {
-	var v uint64
-	for shift := 0; shift < 70; shift += 7 {
+	few, ok := c.short()
+	v := uint64(few)
+	for shift := 0; !ok; shift += 7 {
+		if shift == 70 {
+			c.fail(errVarint)
+			return 0
+		}
 		b := c.readByte()
 		v |= uint64(b&0x7f) << shift
-		if b < 0x80 {
-			return int64(v>>1) ^ -int64(v&1)
-		}
+		ok = b < 0x80
 	}
-	c.fail(errVarint)
-	return 0
+	return int64(v>>1) ^ -int64(v&1)
 }
 
 // skip passes over n bytes without looking at them.
