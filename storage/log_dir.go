@@ -69,12 +69,13 @@ func errLocked(dir string) error {
 
 // openLogDir makes the directory when it is missing and locks it. locked reports that another process holds it.
 func openLogDir(m *Manager, path string) (d *logDir, locked bool, err error) {
+	made := makeLogDir(path)
 	d = &logDir{path: path, manager: m, syncing: make(chan struct{}, syncsAtOnce), recovering: make(chan struct{}, max(m.cfg.RecoveryThreadsPerDir, 1)), ahead: newReadAhead(path)}
 	d.checkpoints.written = map[string]checkpointDigest{}
 	d.checkpoints.stale = map[string]map[protocol.TopicPartition]struct{}{}
 	d.meta.Store(&MetaProperties{BrokerID: -1})
-	if err := makeLogDir(path); err != nil {
-		return d, false, err
+	if made != nil {
+		return d, false, made
 	}
 	if d.lock, err = os.OpenFile(filepath.Join(path, lockFile), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
 		return d, false, err

@@ -76,10 +76,11 @@ func loadPages(f *os.File, position, length int64) {
 // kernelReadAhead makes a function that tells how far the kernel reads ahead in a directory, in bytes. It asks anew from time to time. Where the kernel does not tell, as far as anybody may want.
 func kernelReadAhead(dir string) func() int64 {
 	var window, askedAt atomic.Int64
+	window.Store(askKernelReadAhead(dir))
 	begun := time.Now()
 	return func() int64 {
 		now, last := int64(time.Since(begun)), askedAt.Load()
-		if last != 0 && now < last+int64(readAheadRecall) || !askedAt.CompareAndSwap(last, now) {
+		if now < last+int64(readAheadRecall) || !askedAt.CompareAndSwap(last, now) {
 			return window.Load()
 		}
 		window.Store(askKernelReadAhead(dir))
