@@ -117,6 +117,7 @@ func (r *turn) cold(topic string) (*load.Reader, error) {
 	return r.behind(topic), nil
 }
 
+// behind makes a reader of all of a topic.
 func (r *turn) behind(topic string) *load.Reader {
 	return &load.Reader{Addr: r.c.brokers[0].addr, Topic: topic, Partitions: stockPartitions, Bytes: 1 << 20, Together: true}
 }
@@ -155,7 +156,7 @@ func (r *turn) catchUpAgain(ctx context.Context, bytes int64, rate, cpu string) 
 	return err
 }
 
-// beside measures a consumer at the end, first alone and then while another reads 2 GB again and again that are not in the page cache.
+// beside measures a consumer at the end, first alone and then while another reads 12 GB that are not in the page cache.
 func (r *turn) beside(ctx context.Context, names []string) error {
 	const old, fresh = "c5-old", "c5-fresh"
 	if err := r.stored(ctx, old, 120, 12e9); err != nil {

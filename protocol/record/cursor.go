@@ -83,20 +83,13 @@ func (c *cursor) fill() bool {
 }
 
 func (c *cursor) readByte() byte {
-	if c.pos == len(c.buf) && !c.more() {
+	if c.pos == len(c.buf) && !c.fill() {
+		c.fail(errEnd)
 		return 0
 	}
+	b := c.buf[c.pos]
 	c.pos++
-	return c.buf[c.pos-1]
-}
-
-// more is fill for who needs a byte: without one it fails.
-func (c *cursor) more() bool {
-	if !c.fill() {
-		c.fail(errEnd)
-		return false
-	}
-	return true
+	return b
 }
 
 // short reads a varint of one or two bytes, as most are. ok is false, and nothing is read, when the next one is longer or may be.
