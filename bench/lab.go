@@ -152,7 +152,7 @@ func (l *lab) startZooKeeper(ctx context.Context) error {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}
-	l.zk, err = l.java([]string{"-Xmx256M"}, "org.apache.zookeeper.server.quorum.QuorumPeerMain", filepath.Join(l.dir, "zookeeper.log"), file)
+	l.zk, err = l.java([]string{"-Xmx1G"}, "org.apache.zookeeper.server.quorum.QuorumPeerMain", filepath.Join(l.dir, "zookeeper.log"), file)
 	if err != nil {
 		return err
 	}

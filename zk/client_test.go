@@ -3,11 +3,14 @@ package zk_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"reflect"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -238,6 +241,9 @@ func TestSessionExpiry(t *testing.T) {
 	if id := c.SessionID(); id == old || id == 0 {
 		t.Errorf("session %x after %x", id, old)
 	}
+	if _, err := c.Topics(); err != nil { // sets the watch again
+		t.Fatal(err)
+	}
 	s.Put("/brokers/topics/t", nil)
 	receive(t, changed, "a change in the new session")
 }
@@ -276,16 +282,29 @@ func TestWatchesSurviveReconnect(t *testing.T) {
 func TestWatchOfMissingParent(t *testing.T) {
 	s, c := start(t)
 	changed := make(chan struct{}, 10)
-	cancel, err := c.Watch("/missing", zk.WatchChildren, func() { changed <- struct{}{} })
+	s.Delete(zk.TopicsPath)
+	cancel, err := c.Watch(zk.TopicsPath, zk.WatchChildren, func() { changed <- struct{}{} })
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Put("/missing", nil)
+	list := func() {
+		if _, err := c.Topics(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Put(zk.TopicsPath, nil)
 	receive(t, changed, "its creation")
-	s.Put("/missing/child", nil)
+	list()
+	s.Put(zk.TopicsPath+"/child", nil)
 	receive(t, changed, "its child")
+	s.Delete(zk.TopicsPath + "/child")
+	s.Delete(zk.TopicsPath)
+	list() // waits for the parent again
+	s.Put(zk.TopicsPath, nil)
+	receive(t, changed, "its second creation")
+	list()
 	cancel()
-	s.Put("/missing/other", nil)
+	s.Put(zk.TopicsPath+"/other", nil)
 	if err := c.CreatePersistentPaths(); err != nil { // a round trip: the event would be here by now
 		t.Fatal(err)
 	}
@@ -294,6 +313,84 @@ func TestWatchOfMissingParent(t *testing.T) {
 		t.Error("called after cancel")
 	case <-time.After(20 * time.Millisecond):
 	}
+}
+
+// TestChildrenWatch: it fires once for any number of changes, and again only after the children were listed.
+func TestChildrenWatch(t *testing.T) {
+	s, c := start(t)
+	changed := make(chan struct{}, 100)
+	cancel, err := c.Watch(zk.TopicsPath, zk.WatchChildren, func() { changed <- struct{}{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cancel()
+	for round := range 3 {
+		for i := range 5 {
+			s.Put(fmt.Sprintf("%s/%d-%d", zk.TopicsPath, round, i), nil)
+		}
+		receive(t, changed, "new children")
+		names, err := c.Topics()
+		if err != nil || len(names) != 5*(round+1) {
+			t.Fatalf("%v, %v", names, err)
+		}
+	}
+	if len(changed) > 0 {
+		t.Error("called without a watch")
+	}
+}
+
+// TestChildrenWatchMissesNothing: whoever lists at each call has seen everything in the end, also while others list the same children and the connection
+// breaks and the session expires.
+func TestChildrenWatchMissesNothing(t *testing.T) {
+	const count = 300
+	s, c := start(t)
+	changed := make(chan struct{}, 1)
+	cancel, err := c.Watch(zk.TopicsPath, zk.WatchChildren, func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cancel()
+	done := make(chan struct{})
+	var others sync.WaitGroup
+	for range 3 {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					_, _ = c.Topics()
+				}
+			}
+		})
+	}
+	others.Go(func() {
+		for i := range count {
+			s.Put(fmt.Sprintf("%s/%d", zk.TopicsPath, i), nil)
+			switch i {
+			case count / 3:
+				s.DropConnections()
+			case count / 2:
+				s.Expire(c.SessionID())
+			}
+			runtime.Gosched()
+		}
+	})
+	for seen := 0; seen < count; {
+		receive(t, changed, fmt.Sprintf("more than %d of %d children", seen, count))
+		names, err := c.Topics()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = len(names)
+	}
+	close(done)
+	others.Wait()
 }
 
 func TestFencing(t *testing.T) {

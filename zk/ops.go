@@ -90,10 +90,17 @@ func (c *Client) getOrNil(path string) (data []byte, stat *gozk.Stat, err error)
 	return data, stat, err
 }
 
-// children lists a znode's children; none when it is missing.
+// children lists a znode's children; none when it is missing. It sets the watch on them again if that has fired (Watch).
 func (c *Client) children(path string) (names []string, err error) {
 	err = c.read(func(s *session) (err error) {
-		names, _, err = s.conn.Children(c.full(path))
+		fired, must := c.watches.toSet(path)
+		if !must {
+			names, _, err = s.conn.Children(c.full(path))
+			return err
+		}
+		if names, err = s.listWatched(c.full(path)); err == nil || errors.Is(err, ErrNoNode) {
+			c.watches.set(path, fired)
+		}
 		return err
 	})
 	if errors.Is(err, ErrNoNode) {

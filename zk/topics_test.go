@@ -41,7 +41,7 @@ func TestTopics(t *testing.T) {
 		t.Errorf("a topic that is not there: %+v, %v", got, err)
 	}
 	s.Put("/brokers/topics/bad", []byte("{"))
-	if names, _ := c.Topics(); !slices.Equal(names, []string{"bad", "t"}) {
+	if names, _ := c.Topics(); !slices.Equal(slices.Sorted(slices.Values(names)), []string{"bad", "t"}) {
 		t.Errorf("topics %v", names)
 	}
 	if read, err := c.ReadTopics([]string{"bad", "none", "t"}); err != nil || len(read) != 1 {

@@ -34,6 +34,7 @@ type watchTable struct {
 		sync.Mutex
 		fns    map[watchKey]map[int]func()
 		nextID int
+		kids   map[string]*childrenWatch // by path; never taken out
 		queue  []firedEvent
 		held   bool     // between an expiry and the end of OnSession nothing is delivered
 		live   *session // events of other sessions are dropped; nil: before the first expiry
@@ -42,8 +43,12 @@ type watchTable struct {
 	wake chan struct{} // capacity 1
 }
 
+// childrenWatch says whether a watch on children stands: it does while it was set after it fired last.
+type childrenWatch struct{ fired, set uint64 }
+
 func (t *watchTable) init() {
 	t.mu.fns = map[watchKey]map[int]func(){}
+	t.mu.kids = map[string]*childrenWatch{}
 	t.wake = make(chan struct{}, 1)
 }
 
@@ -119,10 +124,44 @@ func (t *watchTable) functions(key watchKey) []func() {
 	return fns
 }
 
+// toSet tells whether whoever lists the children of path must set a watch with it: somebody watches them, and the watch has fired. In that case
+// it goes to set with the number given here, once it stands.
+func (t *watchTable) toSet(path string) (fired uint64, must bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.mu.kids[path]
+	if w == nil || w.set >= w.fired || t.mu.fns[watchKey{path, WatchChildren}] == nil {
+		return 0, false
+	}
+	return w.fired, true
+}
+
+// set notes that a watch on children was set by somebody who knew of so many events. One that has fired since then does not stand.
+func (t *watchTable) set(path string, fired uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	w := t.mu.kids[path]
+	w.set = max(w.set, fired)
+}
+
+// fire notes that a watch on children is gone: it has fired, or its session ended.
+func (t *watchTable) fire(path string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.kids[path] == nil {
+		t.mu.kids[path] = &childrenWatch{}
+	}
+	t.mu.kids[path].fired++
+}
+
 // Watch calls fn after every change of path from now on, until cancel; it is armed when Watch returns. fn runs on the
-// client's one event goroutine and must only hand the news on. The next watch is armed before fn runs, so a reader that
-// starts after fn sees everything up to some moment, and fn is called again for what comes later. After an expired
-// session every fn is called once. path need not exist.
+// client's one event goroutine and must only hand the news on. path need not exist. After an expired session every fn is
+// called once.
+//
+// A watch on data is armed again before fn runs, so a reader that starts after fn sees everything up to some moment, and
+// fn is called again for what comes later. A watch on children is armed again by the next reader of them, with the list
+// itself: fn is not called again before somebody has listed them through this client. (With 100,000 topics a list is
+// 2 MB, and one per event would be asked for as fast as topics are created.)
 func (c *Client) Watch(path string, kind WatchKind, fn func()) (cancel func(), err error) {
 	key := watchKey{path, kind}
 	t := &c.watches
@@ -142,28 +181,43 @@ func (c *Client) Watch(path string, kind WatchKind, fn func()) (cancel func(), e
 			delete(t.mu.fns, key)
 		}
 	}
-	if err := c.arm(key); err != nil {
+	if kind == WatchChildren {
+		t.fire(path)
+		_, err = c.children(path)
+	} else {
+		err = c.arm(path)
+	}
+	if err != nil {
 		cancel()
 		return nil, err
 	}
 	return cancel, nil
 }
 
-// arm sets the server's one-shot watch. Its event comes through the handle's callback, not through the channel.
-func (c *Client) arm(key watchKey) error {
+// arm sets the server's one-shot watch on data. Its event comes through the handle's callback, not through the channel.
+func (c *Client) arm(path string) error {
 	return c.read(func(s *session) error {
-		if key.kind == WatchChildren {
-			_, _, _, err := s.conn.ChildrenW(c.full(key.path))
-			if !errors.Is(err, ErrNoNode) {
-				return err
-			}
-		}
-		_, _, _, err := s.conn.ExistsW(c.full(key.path))
+		_, _, _, err := s.conn.ExistsW(c.full(path))
 		return err
 	})
 }
 
-// dispatchEvents re-arms and calls the watches that fired, in order, until Close.
+// listWatched lists children and sets the watch on them, or on the creation of their parent (ErrNoNode).
+func (s *session) listWatched(full string) ([]string, error) {
+	for {
+		names, _, _, err := s.conn.ChildrenW(full)
+		if !errors.Is(err, ErrNoNode) {
+			return names, err
+		}
+		if there, _, _, existsErr := s.conn.ExistsW(full); existsErr != nil {
+			return nil, existsErr
+		} else if !there {
+			return nil, err
+		}
+	}
+}
+
+// dispatchEvents re-arms the watches on data that fired and calls all that did, in order, until Close.
 func (c *Client) dispatchEvents() {
 	defer c.workers.Done()
 	for {
@@ -192,7 +246,9 @@ func (c *Client) dispatch(ev firedEvent) {
 		if len(c.watches.functions(key)) == 0 {
 			continue
 		}
-		if err := c.arm(key); err != nil {
+		if kind == WatchChildren {
+			c.watches.fire(path)
+		} else if err := c.arm(path); err != nil {
 			if !errors.Is(err, ErrClosed) {
 				c.log.Error("[ZooKeeperClient Kafka server] A watch could not be set again", "path", path, "error", err)
 			}

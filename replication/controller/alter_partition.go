@@ -70,7 +70,7 @@ func (c *Controller) alterPartitions(r *kmsg.AlterPartitionRequest, resp *kmsg.A
 		t := c.cluster.topics[rt.Topic]
 		unknown := protocol.UnknownTopicOrPartition
 		if r.Version >= 2 {
-			t, unknown = c.topicByID(rt.TopicID), protocol.UnknownTopicID
+			t, unknown = c.cluster.topicsByID[rt.TopicID], protocol.UnknownTopicID
 		}
 		for _, rp := range rt.Partitions {
 			ch := &isrChange{number: rp.Partition}
@@ -171,17 +171,4 @@ func (ch *isrChange) answer() kmsg.AlterPartitionResponseTopicPartition {
 		out.LeaderRecoveryState, out.PartitionEpoch = l.Recovery, l.Version
 	}
 	return out
-}
-
-// topicByID finds a topic by its id; nil when unknown.
-func (c *Controller) topicByID(id protocol.TopicID) *topic {
-	if id.IsZero() {
-		return nil
-	}
-	for _, t := range c.cluster.topics {
-		if t.id == id {
-			return t
-		}
-	}
-	return nil
 }

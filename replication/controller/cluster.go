@@ -15,6 +15,7 @@ type cluster struct {
 	shuttingDown map[int32]bool      // brokers that asked for a controlled shutdown
 	offlineDirs  map[int32]map[protocol.TopicPartition]bool
 	topics       map[string]*topic
+	topicsByID   map[protocol.TopicID]*topic // those whose id is known
 
 	// Topic deletion (kafka.controller.TopicDeletionManager).
 	toBeDeleted  map[string]bool // queued; the only set that is also in ZooKeeper
@@ -42,7 +43,8 @@ type partition struct {
 func newCluster() *cluster {
 	return &cluster{
 		brokers: map[int32]zk.Broker{}, shuttingDown: map[int32]bool{},
-		offlineDirs: map[int32]map[protocol.TopicPartition]bool{}, topics: map[string]*topic{},
+		offlineDirs: map[int32]map[protocol.TopicPartition]bool{},
+		topics:      map[string]*topic{}, topicsByID: map[protocol.TopicID]*topic{},
 		toBeDeleted: map[string]bool{}, deletionOpen: map[string]bool{}, ineligible: map[string]bool{},
 		reassigning: map[protocol.TopicPartition]bool{},
 	}
@@ -84,6 +86,40 @@ func (c *cluster) partition(tp protocol.TopicPartition) *partition {
 	return nil
 }
 
+// compareTopics says which of the names in ZooKeeper are new, in order, and which known topics are not among them. It costs little where almost all are known,
+// as it is asked whenever a topic was made.
+func (c *cluster) compareTopics(names []string) (fresh, gone []string) {
+	for _, name := range names {
+		if c.topics[name] == nil {
+			fresh = append(fresh, name)
+		}
+	}
+	slices.Sort(fresh)
+	if len(names)-len(fresh) == len(c.topics) {
+		return fresh, nil
+	}
+	there := make(map[string]bool, len(names))
+	for _, name := range names {
+		there[name] = true
+	}
+	for name := range c.topics {
+		if !there[name] {
+			gone = append(gone, name)
+		}
+	}
+	return fresh, gone
+}
+
+// addTopic makes a topic known, without partitions.
+func (c *cluster) addTopic(name string, id protocol.TopicID) *topic {
+	t := &topic{name: name, id: id, partitions: map[int32]*partition{}}
+	c.topics[name] = t
+	if !id.IsZero() {
+		c.topicsByID[id] = t
+	}
+	return t
+}
+
 // addPartition makes a partition known, in no state yet.
 func (c *cluster) addPartition(t *topic, number int32, a assignment) *partition {
 	p := &partition{tp: protocol.TopicPartition{Topic: t.name, Partition: number}, assignment: a,
@@ -99,6 +135,9 @@ func (c *cluster) removeTopic(name string) {
 		for _, dirs := range c.offlineDirs {
 			delete(dirs, p.tp)
 		}
+	}
+	if t := c.topics[name]; t != nil && c.topicsByID[t.id] == t {
+		delete(c.topicsByID, t.id)
 	}
 	delete(c.topics, name)
 	delete(c.toBeDeleted, name)

@@ -97,6 +97,7 @@ func (c *Controller) loadTopics() error {
 	if err != nil {
 		return err
 	}
+	slices.Sort(names)
 	topics, err := c.knowTopics(names, true)
 	if err != nil {
 		return err
@@ -141,8 +142,7 @@ func (c *Controller) knowTopics(names []string, askReplicas bool) ([]*topic, err
 		if err := c.ensureTopicID(z, askReplicas); err != nil {
 			return nil, err
 		}
-		t := &topic{name: name, id: z.ID, partitions: map[int32]*partition{}}
-		c.cluster.topics[name] = t
+		t := c.cluster.addTopic(name, z.ID)
 		for n, replicas := range z.Partitions {
 			p := c.cluster.addPartition(t, n, assignment{replicas: replicas, adding: z.Adding[n], removing: z.Removing[n]})
 			if p.assignment.isBeingReassigned() {

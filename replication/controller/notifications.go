@@ -118,7 +118,7 @@ func (e leadershipAnswered) process(c *Controller) error {
 		note(c.cluster.partition(protocol.TopicPartition{Topic: rp.Topic, Partition: rp.Partition}), protocol.ErrorCode(rp.ErrorCode))
 	}
 	for _, t := range e.response.Topics {
-		if known := c.topicByID(t.TopicID); known != nil {
+		if known := c.cluster.topicsByID[t.TopicID]; known != nil {
 			for _, rp := range t.Partitions {
 				note(known.partitions[rp.Partition], protocol.ErrorCode(rp.ErrorCode))
 			}

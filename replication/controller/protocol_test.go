@@ -20,8 +20,7 @@ func twoBrokers() (*cluster, []*partition) {
 	}
 	var ps []*partition
 	for _, name := range []string{"a", "b"} {
-		t := &topic{name: name, id: protocol.TopicID{name[0]}, partitions: map[int32]*partition{}}
-		c.topics[name] = t
+		t := c.addTopic(name, protocol.TopicID{name[0]})
 		for n := range int32(map[string]int{"a": 2, "b": 1}[name]) {
 			p := c.addPartition(t, n, assignment{replicas: []int32{1, 2}})
 			p.leadership = &zk.PartitionState{Leader: 1, LeaderEpoch: 3, ISR: []int32{1, 2}, Version: 7}

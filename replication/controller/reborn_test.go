@@ -102,9 +102,7 @@ func rebornOf(epochs map[int32]int64, state *zk.PartitionState) []int32 {
 	for id, epoch := range epochs {
 		c.brokers[id] = zk.Broker{ID: id, Epoch: epoch}
 	}
-	topic := &topic{name: "t", partitions: map[int32]*partition{}}
-	c.topics["t"] = topic
-	p := c.addPartition(topic, 0, assignment{replicas: []int32{1, 2, 3}})
+	p := c.addPartition(c.addTopic("t", zk.NewTopicID()), 0, assignment{replicas: []int32{1, 2, 3}})
 	p.leadership = state
 	return c.reborn()
 }

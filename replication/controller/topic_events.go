@@ -18,17 +18,7 @@ func (topicChange) process(c *Controller) error {
 	if err != nil {
 		return err
 	}
-	var fresh, gone []string
-	for _, name := range names {
-		if c.cluster.topics[name] == nil {
-			fresh = append(fresh, name)
-		}
-	}
-	for name := range c.cluster.topics {
-		if _, ok := slices.BinarySearch(names, name); !ok {
-			gone = append(gone, name)
-		}
-	}
+	fresh, gone := c.cluster.compareTopics(names)
 	for _, name := range gone { // deleted by hand, behind everyone's back
 		c.cancelWatch(zk.TopicPath(name))
 		c.cluster.removeTopic(name)
