@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -105,6 +106,24 @@ func (l *lab) run(ctx context.Context, b *broker) (took time.Duration, err error
 func (b *broker) gone() bool {
 	fields := statOf(b.proc())
 	return len(fields) == 0 || fields[0] == "Z"
+}
+
+// deadly are words of the line in which a broker says why it ends.
+var deadly = regexp.MustCompile(`FATAL|OutOfMemoryError|Halting|panic:|fatal error`)
+
+// lastWords is the first line in which a broker that has ended by itself said why, or the last one of its log.
+func (b *broker) lastWords() string {
+	text, err := os.ReadFile(filepath.Join(b.dir, "broker.log"))
+	if err != nil || !b.gone() {
+		return ""
+	}
+	last := ""
+	for line := range strings.Lines(string(text)) {
+		if last = strings.TrimSpace(line); deadly.MatchString(last) {
+			break
+		}
+	}
+	return last
 }
 
 // stop ends the broker with SIGTERM, or SIGKILL after half a minute, and deletes what it wrote.

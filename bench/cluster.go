@@ -117,8 +117,11 @@ func (c *cluster) createTopics(ctx context.Context, patience time.Duration, part
 	}
 	return await(ctx, 30*time.Second, func() error {
 		m, err := c.brokers[0].metadata(ctx)
-		if err != nil || m.ControllerID < 0 || int(m.ControllerID) >= len(c.brokers) {
-			return errors.Join(err, errors.New("there is no controller"))
+		if err != nil {
+			return err
+		}
+		if m.ControllerID < 0 || int(m.ControllerID) >= len(c.brokers) {
+			return errors.New("there is no controller")
 		}
 		resp, err := load.Ask(ctx, c.brokers[m.ControllerID].addr, r, patience)
 		if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -212,6 +213,11 @@ func manyTopics(ctx context.Context, r *turn) (err error) {
 	defer r.c.stop()
 	topics, took, err := createMany(ctx, r.c, 10*r.o.partitions, 1)
 	if err != nil {
+		b := r.c.brokers[0]
+		if words := b.lastWords(); words != "" {
+			made, _ := filepath.Glob(filepath.Join(b.logs(), "many-*"))
+			err = fmt.Errorf("the broker ended with %d topics: %s", len(made), words)
+		}
 		return err
 	}
 	r.add("create", took.Seconds())
