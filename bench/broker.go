@@ -20,6 +20,7 @@ import (
 
 // broker is one running broker.
 type broker struct {
+	lab     *lab
 	kind    kind
 	addr    string
 	dir     string
@@ -46,7 +47,7 @@ func (l *lab) startIn(ctx context.Context, k kind, chroot, settings string) (*br
 		return nil, 0, err
 	}
 	l.started++
-	b := &broker{kind: k, addr: fmt.Sprintf("127.0.0.1:%d", port), dir: filepath.Join(l.dir, fmt.Sprintf("broker-%d", l.started))}
+	b := &broker{lab: l, kind: k, addr: fmt.Sprintf("127.0.0.1:%d", port), dir: filepath.Join(l.dir, fmt.Sprintf("broker-%d", l.started))}
 	if err := os.Mkdir(b.dir, 0o700); err != nil {
 		return nil, 0, err
 	}
@@ -126,14 +127,14 @@ func (b *broker) lastWords() string {
 	return last
 }
 
-// stop ends the broker with SIGTERM, or SIGKILL after half a minute, and deletes what it wrote.
+// stop ends the broker with SIGTERM, or SIGKILL after half a minute, and throws away what it wrote.
 func (b *broker) stop() {
 	if b.stopped {
 		return
 	}
 	b.stopped = true
 	b.end(30 * time.Second)
-	os.RemoveAll(b.dir)
+	b.lab.discard(b.dir)
 }
 
 // end stops the process with SIGTERM, or SIGKILL after patience, and keeps its files. It says whether SIGTERM was enough.

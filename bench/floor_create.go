@@ -23,7 +23,7 @@ func (l *lab) floorCreate(ctx context.Context, topics []string, each int) (float
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer l.discard(dir)
 	open := zk.WorldACL(zk.PermAll)
 	begun := time.Now()
 	if _, err := c.Create(root, nil, 0, open); err != nil {

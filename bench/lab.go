@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -43,6 +44,7 @@ type lab struct {
 	started   int // brokers so far: each gets a part of ZooKeeper's tree of its own
 	filler    string
 	filled    int64 // where in the filler the next fill begins
+	discarded []string
 }
 
 func newLab(ctx context.Context, o options) (*lab, error) {
@@ -261,7 +263,27 @@ func (l *lab) close() {
 		l.zk.Process.Kill()
 		l.zk.Wait()
 	}
+	for _, dir := range l.discarded {
+		os.RemoveAll(dir)
+	}
 	if l.own {
 		os.RemoveAll(l.dir)
 	}
+}
+
+// discard gives the space below a directory back. The small files stay until the end of the run: ext4 looks at each inode that was freed in the last
+// minutes before it takes another one (recently_deleted), so that whoever makes thousands of files after thousands of others were deleted pays for those.
+func (l *lab) discard(dir string) {
+	const small = 64 << 10
+	l.discarded = append(l.discarded, dir)
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		var st unix.Stat_t
+		if unix.Lstat(path, &st) == nil && st.Blocks*512 > small {
+			os.Truncate(path, 0)
+		}
+		return nil
+	})
 }

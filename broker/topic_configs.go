@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"gregor/broker/config"
 	"gregor/protocol"
@@ -33,8 +34,16 @@ type TopicConfigs struct {
 	read   func(topic string) (map[string]string, error) // /config/topics/T; nil when absent
 	logger *slog.Logger
 
+	plain atomic.Pointer[plainConfig]
+
 	mu        sync.Mutex
 	overrides map[string]map[string]string // by topic; the inner maps are never written to
+}
+
+// plainConfig is what topics without overrides do, under one version of the broker's configuration.
+type plainConfig struct {
+	version config.Version
+	config  storage.LogConfig
 }
 
 func newTopicConfigs(store *config.Store, z *zk.Client, logger *slog.Logger) *TopicConfigs {
@@ -56,7 +65,16 @@ func (c *TopicConfigs) LogConfig(topic string) storage.LogConfig {
 			c.logger.Warn(fmt.Sprintf("Could not read the configuration of topic %s, taking the defaults: %v", topic, err))
 		}
 	}
-	return logConfig(c.store, overrides)
+	if len(overrides) > 0 {
+		return logConfig(c.store, overrides)
+	}
+	version := c.store.Version()
+	plain := c.plain.Load()
+	if plain == nil || plain.version != version {
+		plain = &plainConfig{version, logConfig(c.store, nil)}
+		c.plain.Store(plain)
+	}
+	return plain.config
 }
 
 // refresh reads a topic's overrides anew and returns the ones that are in force.

@@ -41,6 +41,26 @@ func TestLogConfig(t *testing.T) {
 	}
 }
 
+// TestPlainTopicFollowsBroker: topics without overrides share what they do, until the broker's configuration changes.
+func TestPlainTopicFollowsBroker(t *testing.T) {
+	store := storeOf(t)
+	c := newTopicConfigs(store, nil, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	c.read = func(string) (map[string]string, error) { return nil, nil }
+	for _, want := range []struct {
+		dynamic map[string]string
+		ms      int64
+	}{{nil, 7 * 24 * 3600 * 1000}, {map[string]string{"log.retention.ms": "5"}, 5}, {map[string]string{"log.retention.ms": "6"}, 6}, {nil, 7 * 24 * 3600 * 1000}} {
+		if errs := store.SetDynamic(true, want.dynamic); len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		for _, topic := range []string{"a", "b"} {
+			if got := c.LogConfig(topic).RetentionMs; got != want.ms {
+				t.Errorf("%s with %v keeps %d ms", topic, want.dynamic, got)
+			}
+		}
+	}
+}
+
 func TestTopicConfigs(t *testing.T) {
 	znodes, reads := map[string]map[string]string{"a": {"retention.ms": "5"}}, 0
 	var failure error

@@ -136,6 +136,12 @@ func (c *snapshot) firstSet(names ...string) (n int64, which int) {
 	return 0, len(names)
 }
 
+// Version tells states of a configuration apart: while two are equal, no value has changed in between.
+type Version struct{ of *snapshot }
+
+// Version is that of the values in force.
+func (s *Store) Version() Version { return Version{s.current.Load()} }
+
 // String returns the effective value of a String, Class or Password key, "" when null. Like all typed reads it panics
 // for a name that is not a key of its type.
 func (s *Store) String(name string) string { return s.current.Load().text(name) }
