@@ -19,7 +19,6 @@ import (
 
 // readerRows are about consumers far behind, and about many of them.
 func readerRows() []scenario {
-	shares := []string{"p99", "p99.9"}
 	return []scenario{
 		{name: "C4", title: "catch-up with 2 GB that are not in the page cache", pace: pace{17, 14, 0}, home: oneBroker, measures: []measure{
 			{name: "rate", what: "throughput, 1 MiB of each of six partitions in an answer", unit: "MB/s", more: true, goal: goal{2.1, 1500}},
@@ -37,13 +36,16 @@ func readerRows() []scenario {
 				return r.catchUpAgain(ctx, 2e9, "near", "near cpu")
 			})
 		}},
-		{name: "C5", title: "a consumer at the end, 500 records/s, while another catches up with what is not in the page cache", pace: pace{70, 45, 0}, home: oneBroker, once: true, long: true, limit: 5 * time.Minute, measures: []measure{
-			{name: "p99", what: "produce to fetch: p99", unit: "ms"},
-			{name: "p99.9", what: "produce to fetch: p99.9", unit: "ms"},
-			{name: "alone p99", what: "without the other: p99", unit: "ms"},
+		{name: "C5", title: "a consumer at the end, 500 records/s, while another catches up with what is not in the page cache", pace: pace{90, 65, 0}, home: oneBroker, once: true, long: true, limit: 5 * time.Minute, measures: []measure{
+			{name: "alone p99", what: "produce to fetch without the other: p99", unit: "ms"},
 			{name: "alone p99.9", what: "without the other: p99.9", unit: "ms"},
+			{name: "held p99", what: "while the other takes 400 MB/s: p99", unit: "ms"},
+			{name: "held p99.9", what: "while the other takes 400 MB/s: p99.9", unit: "ms"},
+			{name: "held rate", what: "the other's throughput, held to 400", unit: "MB/s", more: true},
+			{name: "p99", what: "while the other takes what it gets: p99", unit: "ms"},
+			{name: "p99.9", what: "while the other takes what it gets: p99.9", unit: "ms"},
 			{name: "rate", what: "the other's throughput", unit: "MB/s", more: true},
-		}, run: func(ctx context.Context, r *turn) error { return r.beside(ctx, shares) }},
+		}, run: beside},
 		{name: "C6", title: "one producer, 50 MB/s in 120 KiB requests, and consumers at the end", pace: pace{13, 12, 0}, once: true, home: oneBroker, limit: 4 * time.Minute, measures: []measure{
 			{name: "1", what: "CPU per GB sent, 1 consumer", unit: "CPU-s/GB"},
 			{name: "10", what: "CPU per GB sent, 10 consumers", unit: "CPU-s/GB"},
@@ -156,54 +158,76 @@ func (r *turn) catchUpAgain(ctx context.Context, bytes int64, rate, cpu string) 
 	return err
 }
 
-// beside measures a consumer at the end, first alone and then while another reads 12 GB that are not in the page cache.
-func (r *turn) beside(ctx context.Context, names []string) error {
-	const old, fresh = "c5-old", "c5-fresh"
-	if err := r.stored(ctx, old, 120, 12e9); err != nil {
+// Topics of C5.
+const (
+	besideOld   = "c5-old"
+	besideFresh = "c5-fresh"
+)
+
+// beside measures a consumer at the end, first alone and then while another reads up to 12 GB that are not in the page cache: at the same rate from either
+// broker, and as fast as it goes.
+func beside(ctx context.Context, r *turn) error {
+	if err := r.stored(ctx, besideOld, 120, 12e9); err != nil {
 		return err
 	}
-	p, err := r.tailed(ctx, fresh, 500)
+	p, err := r.tailed(ctx, besideFresh, 500)
 	if err != nil {
 		return err
 	}
-	if _, err := p.EndToEnd(ctx, fresh); err != nil { // to warm up
+	if _, err := p.EndToEnd(ctx, besideFresh); err != nil { // to warm up
 		return err
 	}
 	for range r.o.samples {
-		if err := r.c.brokers[0].forget(old); err != nil { // what waits to be written out must not stand in the way of the first figure
+		if err := r.c.brokers[0].forget(besideOld); err != nil { // what waits to be written out must not stand in the way of the first figure
 			return err
 		}
-		if err := r.fill(ctx); err != nil { // or the memory that this has freed goes back to a virtual machine's host, and reading would be waiting for it
-			return err
-		}
-		took, err := p.EndToEnd(ctx, fresh)
+		took, err := p.EndToEnd(ctx, besideFresh)
 		if err != nil {
 			return err
 		}
 		r.addShares(took, []string{"alone p99", "alone p99.9"}, []float64{0.99, 0.999})
-		reading, stop := context.WithCancel(ctx)
-		type outcome struct {
-			done load.Result
-			err  error
-		}
-		read := make(chan outcome, 1)
-		reader := r.behind(old)
-		go func() {
-			done, err := reader.Read(reading, math.MaxInt64)
-			if reading.Err() != nil {
-				err = nil
-			}
-			read <- outcome{done, err}
-		}()
-		took, err = p.EndToEnd(ctx, fresh)
-		stop()
-		o := <-read
-		if err = errors.Join(err, o.err); err != nil {
+		if err := r.besideReader(ctx, p, 400e6, "held "); err != nil {
 			return err
 		}
-		r.addShares(took, names, []float64{0.99, 0.999})
-		r.add("rate", float64(o.done.Bytes)/1e6/o.done.Took.Seconds())
+		if err := r.besideReader(ctx, p, 0, ""); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// besideReader measures the consumer at the end while another one gets so many bytes per second at most.
+func (r *turn) besideReader(ctx context.Context, p load.Paced, most float64, prefix string) error {
+	if err := r.c.brokers[0].forget(besideOld); err != nil {
+		return err
+	}
+	if err := r.fill(ctx); err != nil { // or the memory that this has freed goes back to a virtual machine's host, and reading would be waiting for it
+		return err
+	}
+	reader := r.behind(besideOld)
+	reader.Most = most
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	type outcome struct {
+		done load.Result
+		err  error
+	}
+	read := make(chan outcome, 1)
+	go func() {
+		done, err := reader.Read(reading, math.MaxInt64)
+		if reading.Err() != nil {
+			err = nil
+		}
+		read <- outcome{done, err}
+	}()
+	took, err := p.EndToEnd(ctx, besideFresh)
+	stop()
+	o := <-read
+	if err = errors.Join(err, o.err); err != nil {
+		return err
+	}
+	r.addShares(took, []string{prefix + "p99", prefix + "p99.9"}, []float64{0.99, 0.999})
+	r.add(prefix+"rate", float64(o.done.Bytes)/1e6/o.done.Took.Seconds())
 	return nil
 }
 

@@ -19,6 +19,7 @@ type Reader struct {
 	Bytes      int32 // asked for of each partition
 	Together   bool  // all partitions in one request, instead of one after the other
 	Latencies  bool
+	Most       float64 // bytes per second at most; 0: as many as come
 	Offsets    []int64 // where to go on, from First on; nil: from the beginning
 }
 
@@ -35,7 +36,8 @@ func (r *Reader) For(ctx context.Context, d time.Duration) (Result, error) {
 
 // read fetches while more says so; again: it begins anew at the end.
 func (r *Reader) read(ctx context.Context, again bool, more func(Result) bool) (done Result, err error) {
-	defer func(begun time.Time) { done.Took = time.Since(begun) }(time.Now())
+	begun := time.Now()
+	defer func() { done.Took = time.Since(begun) }()
 	c, err := Dial(ctx, r.Addr)
 	if err != nil {
 		return done, err
@@ -74,6 +76,13 @@ func (r *Reader) read(ctx context.Context, again bool, more func(Result) bool) (
 		}
 		done.Requests++
 		done.Bytes += n
+		if r.Most > 0 {
+			due := begun.Add(time.Duration(float64(done.Bytes) / r.Most * float64(time.Second)))
+			select {
+			case <-time.After(time.Until(due)):
+			case <-ctx.Done():
+			}
+		}
 		switch {
 		case n > 0:
 			empty = 0
