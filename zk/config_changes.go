@@ -25,7 +25,7 @@ func (c *Client) WatchConfigChanges(ctx context.Context, fn func(kind, name stri
 	return c.followChildren(ctx, ConfigChangesPath, w.look)
 }
 
-// followChildren runs look on a goroutine of its own: now, and whenever a child of path comes or goes, until ctx ends.
+// followChildren runs look, which must list the children of path (Watch), on a goroutine of its own: now, and whenever one comes or goes, until ctx ends.
 func (c *Client) followChildren(ctx context.Context, path string, look func() error) error {
 	changed := make(chan struct{}, 1)
 	cancel, err := c.Watch(path, WatchChildren, func() {
