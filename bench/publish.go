@@ -67,7 +67,7 @@ func publish(file, readme string, run *measured) error {
 	return replaceIn(readme, readmeBegin, readmeEnd, r.all().summary())
 }
 
-// all is what all runs of the record have measured together; no figure stands in two of them.
+// all is what all runs of the record have measured together. Where somebody has kept a figure in two of them, the one further back counts.
 func (r *record) all() *results {
 	out := newResults()
 	for _, run := range r.Runs {
