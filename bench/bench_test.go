@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,5 +138,35 @@ func TestMillis(t *testing.T) {
 	}
 	if got := millis(took, 0.5, 0.99, 0.999); got[0] != 501 || got[1] != 991 || got[2] != 1000 {
 		t.Errorf("shares of 1 to 1000 ms: %v", got)
+	}
+}
+
+// TestDiscard: space comes back at once, names at the end.
+func TestDiscard(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "broker-1")
+	large, small := filepath.Join(dir, "t-0", "0.log"), filepath.Join(dir, "server.properties")
+	if err := os.MkdirAll(filepath.Dir(large), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for file, size := range map[string]int{large: 1 << 20, small: 100} {
+		f, err := os.Create(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Write(make([]byte, size))
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil { // only what is written out has blocks on every file system
+			t.Fatal(err)
+		}
+	}
+	l := &lab{}
+	l.discard(dir)
+	for file, want := range map[string]int64{large: 0, small: 100} {
+		if info, err := os.Stat(file); err != nil || info.Size() != want {
+			t.Errorf("%s: %v, %v, want %d bytes", file, info, err, want)
+		}
+	}
+	l.close()
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is there after the run: %v", dir, err)
 	}
 }

@@ -161,7 +161,6 @@ func (b *Broker) checkNewTopicName(topic string, planned []zk.NewTopic) error {
 	if err != nil {
 		return err
 	}
-	slices.Sort(topics)
 	for _, other := range planned {
 		topics = append(topics, other.Name)
 	}

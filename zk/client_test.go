@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"reflect"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -339,10 +338,9 @@ func TestChildrenWatch(t *testing.T) {
 	}
 }
 
-// TestChildrenWatchMissesNothing: whoever lists at each call has seen everything in the end, also while others list the same children and the connection
-// breaks and the session expires.
+// TestChildrenWatchMissesNothing: whoever lists at each call sees every child, also while others list the same children, and after the connection broke or
+// the session expired.
 func TestChildrenWatchMissesNothing(t *testing.T) {
-	const count = 300
 	s, c := start(t)
 	changed := make(chan struct{}, 1)
 	cancel, err := c.Watch(zk.TopicsPath, zk.WatchChildren, func() {
@@ -369,28 +367,33 @@ func TestChildrenWatchMissesNothing(t *testing.T) {
 			}
 		})
 	}
-	others.Go(func() {
-		for i := range count {
-			s.Put(fmt.Sprintf("%s/%d", zk.TopicsPath, i), nil)
-			switch i {
-			case count / 3:
-				s.DropConnections()
-			case count / 2:
-				s.Expire(c.SessionID())
-			}
-			runtime.Gosched()
-		}
-	})
-	for seen := 0; seen < count; {
-		receive(t, changed, fmt.Sprintf("more than %d of %d children", seen, count))
+	defer others.Wait()
+	defer close(done)
+	list := func(what string) int {
+		receive(t, changed, what)
 		names, err := c.Topics()
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen = len(names)
+		return len(names)
 	}
-	close(done)
-	others.Wait()
+	put, seen := 0, 0
+	for round := range 40 {
+		switch round % 10 {
+		case 3:
+			s.DropConnections()
+		case 7:
+			s.Expire(c.SessionID())
+			seen = list("the new session")
+		}
+		for range 5 {
+			s.Put(fmt.Sprintf("%s/%d", zk.TopicsPath, put), nil)
+			put++
+		}
+		for seen < put {
+			seen = list(fmt.Sprintf("more than %d of %d children", seen, put))
+		}
+	}
 }
 
 func TestFencing(t *testing.T) {
